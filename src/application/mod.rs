@@ -1,0 +1,144 @@
+//! Recognises what a flow says: TLS, QUIC, DTLS, STUN, RTP, MTProto, WhatsApp's Noise, DNS, HTTP.
+//!
+//! **Takes** fresh in-order bytes of one side of a TCP flow, or one datagram, with its frame. **Gives** a [`Recognised`]: protocol, names with
+//! their source, versions, JA4, and the few facts that detectors need. **Keeps** one recogniser a flow, within stated bounds, until it has
+//! seen enough. **Knows nothing of** services.
+
+use serde::Serialize;
+
+use crate::types::{Frame, Side, Timestamp};
+
+/// What a parser says of the bytes so far.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Progress<T> {
+    /// A whole message, and the bytes it took.
+    Done {
+        /// The message.
+        message: T,
+        /// Bytes it took.
+        used: usize,
+    },
+    /// A true prefix; ask again when more has come.
+    NeedMore,
+    /// Something else, whatever follows.
+    NotThis,
+}
+
+/// The protocol of a flow, in the contract's words.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Application {
+    /// TLS over TCP.
+    Tls,
+    /// QUIC.
+    Quic,
+    /// DTLS.
+    Dtls,
+    /// STUN or TURN without media.
+    Stun,
+    /// RTP, with or without STUN beside it.
+    Rtp,
+    /// Telegram's MTProto.
+    Mtproto,
+    /// WhatsApp's Noise transport.
+    WhatsappNoise,
+    /// DNS.
+    Dns,
+    /// HTTP/1 in clear.
+    Http,
+    /// Nothing of these.
+    #[default]
+    Unknown,
+}
+
+/// Where a name came from, best first (the order of precedence).
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HostSource {
+    /// Server name of a TLS ClientHello.
+    TlsSni,
+    /// Server name of a QUIC Initial.
+    QuicSni,
+    /// The public name of an encrypted ClientHello: the true name is hidden.
+    EchOuter,
+    /// `Host` of an HTTP request.
+    HttpHost,
+    /// A name in a visible server certificate.
+    Certificate,
+    /// A DNS answer in the same capture, as of the flow's time.
+    Dns,
+    /// The server's address lies in a published range.
+    Address,
+    /// The protocol's own bytes.
+    Protocol,
+}
+
+/// What was recognised in a flow. Everything is `None`, empty or false until seen.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Recognised {
+    /// The protocol.
+    pub application: Application,
+    /// The side that opened the conversation, where the bytes say so (a ClientHello, a request).
+    pub client: Option<Side>,
+    /// Server name of the hello (TLS or QUIC), lower case, without a trailing dot; also the outer one under ECH.
+    pub sni: Option<String>,
+    /// The frame that completed the hello.
+    pub hello_frame: Option<Frame>,
+    /// When the hello was complete.
+    pub hello_time: Option<Timestamp>,
+    /// The stream offsets that the hello took on its side: one past its last byte (TLS only).
+    pub hello_end: u32,
+    /// Protocols offered in ALPN.
+    pub alpn: Vec<String>,
+    /// `1.0` … `1.3`, as negotiated, else as offered at most.
+    pub tls_version: Option<String>,
+    /// JA4 of the hello.
+    pub ja4: Option<String>,
+    /// Whether the hello carries an encrypted inner hello that its outer name stands for.
+    pub ech: bool,
+    /// The frame that completed the ServerHello (TLS, DTLS) or the first server QUIC packet.
+    pub server_hello_frame: Option<Frame>,
+    /// TLS alerts in clear: side, description code, frame.
+    pub alerts: Vec<(Side, u8, Frame)>,
+    /// Names in the server's visible certificate: subject common name and DNS alternative names, lower case.
+    pub certificate_names: Vec<String>,
+    /// Issuer organisation or common name of that certificate.
+    pub certificate_issuer: Option<String>,
+    /// `Host` of an HTTP request.
+    pub http_host: Option<String>,
+    /// First line of the HTTP answer, shortened to 80 bytes.
+    pub http_status: Option<String>,
+    /// The protocol's own bytes name a service (catalogue id: `whatsapp`, `telegram`, `signal`, …) and why.
+    pub signature: Option<(&'static str, &'static str)>,
+    /// How the server's TLS record stream stood when its last in-order byte had come: bytes of the unfinished record still missing; 0 at a boundary.
+    pub record_missing_down: u32,
+    /// The same for the client's.
+    pub record_missing_up: u32,
+    /// Whether two different hellos share a sequence range, as tools against DPI send them.
+    pub evasion_suspected: bool,
+    /// Calls: software and realm of STUN, whether consent or allocation worked, as kept raw by `stun`.
+    pub call: Option<Box<CallFacts>>,
+}
+
+/// What STUN, DTLS and RTP say of a call's flow.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct CallFacts {
+    /// SOFTWARE attribute.
+    pub software: Option<String>,
+    /// REALM attribute.
+    pub realm: Option<String>,
+    /// USERNAME attribute (ICE: both fragments, colon between).
+    pub username: Option<String>,
+    /// Vendor attribute numbers seen, sorted, at most 16.
+    pub vendor_attributes: Vec<u16>,
+    /// STUN requests, by side.
+    pub requests: [u32; 2],
+    /// STUN success and error responses, by side.
+    pub responses: [u32; 2],
+    /// RTP packets, by side.
+    pub rtp: [u32; 2],
+    /// RTP packets that sequence gaps show as missing, by side.
+    pub rtp_missing: [u32; 2],
+    /// Peers that XOR-PEER, XOR-RELAYED and XOR-MAPPED attributes name, at most 8.
+    pub addresses: Vec<crate::types::Endpoint>,
+}

@@ -1,0 +1,20 @@
+//! dpiscope reads packets and says whether somebody on the path interfered with a messenger.
+//!
+//! ```text
+//! capture → decode → flow → application → service → facts → detect → report
+//!    (pipeline runs capture to detect on threads; cli sees pipeline and report)
+//! ```
+//!
+//! Each stage knows the types of the stages before it and nothing of those after it:
+
+/// Words that all stages share.
+pub mod types;
+
+/// Reads packets from files, pipes and interfaces.
+pub mod capture;
+
+/// Takes one packet's bytes apart.
+pub mod decode;
+
+/// Recognises what a flow says.
+pub mod application;

@@ -1,0 +1,3 @@
+//! The `dpiscope` command.
+
+fn main() {}
