@@ -18,3 +18,12 @@ pub mod decode;
 
 /// Recognises what a flow says.
 pub mod application;
+
+/// Plain records of what was measured.
+pub mod facts;
+
+/// From what was measured to findings.
+pub mod detect;
+
+/// Runs the stages on threads and hands out the analysis.
+pub mod pipeline;

@@ -1,0 +1,12 @@
+//! Judges: from what was measured to findings with evidence.
+//!
+//! **Takes** [`FlowFacts`](crate::facts::FlowFacts) and [`CaptureFacts`](crate::facts::CaptureFacts). **Gives** an [`Assessment`]. **Keeps** nothing: pure functions.
+//! **Knows nothing of** packets' bytes, formatting, clocks.
+
+mod finding;
+mod rule;
+
+pub use finding::{
+    Assessment, Evidence, Finding, FlowVerdict, Judgement, Kind, Level, Mechanism, Note, Parameter,
+};
+pub use rule::{About, Counts, Reading, Rule, Weighed};
