@@ -18,3 +18,6 @@ pub mod decode;
 
 /// Recognises what a flow says.
 pub mod application;
+
+/// Decides which service a flow belongs to.
+pub mod service;
