@@ -339,10 +339,12 @@ impl Tracker {
         if transfer.events.len() < MAX_EVENTS {
             transfer.events.push(Event {
                 time: record.time,
+                frame: record.frame(),
                 offset: fact.seq as u32,
                 ack: fact.ack as u32,
                 payload: record.payload(),
                 ip_length: record.ip_length(),
+                tsval: record.timestamps().map_or(0, |(value, _)| value),
                 window: record.window,
                 up: side == Side::A,
                 dsack: record.dsack(),
