@@ -20,6 +20,8 @@ use serde::Serialize;
 
 use crate::types::{FlowKey, Frame, Side, Timestamp};
 
+mod pending;
+pub use pending::*;
 pub use stream::{STREAM_LIMIT, StreamRecogniser, stream_may_start};
 
 /// Whether a recogniser wants more.

@@ -137,7 +137,6 @@ pub fn analyze(
                     drop(give_back.send(std::mem::take(&mut job.items)));
                 }
                 // names from all workers' DNS must be there before any flow is judged for them
-                worker.close();
                 barrier.wait();
                 worker.finish(last.recv().unwrap_or_default())
             });

@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::application::{
@@ -50,7 +49,7 @@ impl Worker {
             flow_table: settings.flow_table,
             gathered: Vec::new(),
             finished: Vec::new(),
-            undecoded: BTreeMap::new(),
+            undecoded: UndecodedCounts::new(),
         }
     }
 
@@ -165,10 +164,7 @@ impl Worker {
             service_at: self.service_at(&flow.key),
         };
         let (measured, _) = flow.measure(hints, now);
-        let mut recognised = recognised.map(|recognised| *recognised).unwrap_or_default();
-        for lookup in std::mem::take(&mut recognised.lookups) {
-            self.names.note(lookup);
-        }
+        let recognised = recognised.map(|recognised| *recognised).unwrap_or_default();
         let clue = clue(&recognised, measured.key.b, measured.key.protocol, None);
         let belonging = self.catalogue.classify(&clue);
         let summary = summary(&measured, belonging.service.0);
