@@ -53,3 +53,6 @@ pub struct CaptureFile {
     /// Host names that the file itself carries (pcapng name resolution blocks).
     pub host_names: Vec<(Address, String)>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -130,6 +130,10 @@ impl Pcapng {
         &self.links
     }
 
+    pub(super) const fn is_untimed(&self) -> bool {
+        self.without_time > 0
+    }
+
     /// What the file says was lost: its interface statistics, or where there are none the packets' own counts.
     pub(super) fn dropped(&self) -> Option<u64> {
         plus(self.dropped_before, self.dropped_here()).or(self.dropped_between)

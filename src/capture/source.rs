@@ -6,6 +6,7 @@ use super::format::{Format, Stop};
 use super::stream::Stream;
 use super::window::Window;
 use super::{CaptureError, CaptureFile, Packet};
+use crate::types::Timestamp;
 
 /// Packets that one batch holds at most: what a worker can keep in its cache, and enough that handing over costs nothing.
 pub(super) const BATCH: usize = 4096;
@@ -146,7 +147,14 @@ impl Source {
             facts.bytes += u64::from(packet.wire);
         }
         facts.packets += packets.len() as u64;
-        let times = || packets.iter().map(|packet| packet.time);
+        // packets without a time in front of any that has one are no evidence of 1970
+        let untimed = self.format.as_ref().is_some_and(Format::is_untimed);
+        let times = || {
+            packets
+                .iter()
+                .map(|packet| packet.time)
+                .filter(|time| !untimed || *time != Timestamp::default())
+        };
         facts.first = facts.first.into_iter().chain(times().min()).min();
         facts.last = facts.last.max(times().max());
         !packets.is_empty()
