@@ -7,6 +7,7 @@ mod batch;
 mod error;
 mod filter;
 mod format;
+mod fuzz;
 #[cfg(feature = "live")]
 mod interfaces;
 mod link_type;
@@ -19,6 +20,7 @@ mod window;
 
 pub use batch::{Batch, LinkType, Packet};
 pub use error::CaptureError;
+pub use fuzz::assert_reads;
 #[cfg(feature = "live")]
 pub use interfaces::{Interface, interfaces};
 pub use merge::{Options, Run};

@@ -142,21 +142,24 @@ impl Source {
                 filter.accepts(packet, bytes.unwrap_or_default())
             });
         }
-        let facts = &mut self.facts;
-        for packet in packets.iter() {
-            facts.bytes += u64::from(packet.wire);
-        }
-        facts.packets += packets.len() as u64;
         // packets without a time in front of any that has one are no evidence of 1970
         let untimed = self.format.as_ref().is_some_and(Format::is_untimed);
-        let times = || {
-            packets
-                .iter()
-                .map(|packet| packet.time)
-                .filter(|time| !untimed || *time != Timestamp::default())
-        };
-        facts.first = facts.first.into_iter().chain(times().min()).min();
-        facts.last = facts.last.max(times().max());
+        let (mut first, mut last) = (Timestamp(i64::MAX), Timestamp(i64::MIN));
+        let mut wire = 0;
+        for packet in packets.iter() {
+            wire += u64::from(packet.wire);
+            if !untimed || packet.time != Timestamp::default() {
+                first = first.min(packet.time);
+                last = last.max(packet.time);
+            }
+        }
+        let facts = &mut self.facts;
+        facts.packets += packets.len() as u64;
+        facts.bytes += wire;
+        if first <= last {
+            facts.first = Some(facts.first.map_or(first, |earlier| earlier.min(first)));
+            facts.last = Some(facts.last.map_or(last, |later| later.max(last)));
+        }
         !packets.is_empty()
     }
 
