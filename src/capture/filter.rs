@@ -116,7 +116,7 @@ impl Instruction {
     }
 }
 
-/// A classic BPF program (McCanne and Jacobson, USENIX Winter 1993; bpf(4)).
+/// A classic BPF program (bpf(4); "The BSD Packet Filter", USENIX Winter 1993).
 #[derive(Clone, Debug)]
 struct Program(Vec<Instruction>);
 

@@ -22,8 +22,11 @@ pub fn assert_reads(bytes: &[u8]) {
     }
 }
 
+/// Packets with their bytes.
+pub(super) type Packets = Vec<(Packet, Vec<u8>)>;
+
 /// All packets with their bytes, and the facts; `None` where it is no capture.
-pub(super) fn read(bytes: &[u8]) -> Option<(Vec<(Packet, Vec<u8>)>, CaptureFile)> {
+pub(super) fn read(bytes: &[u8]) -> Option<(Packets, CaptureFile)> {
     let reader = Box::new(Cursor::new(bytes.to_vec()));
     let mut run = Run::read("fuzz", reader, &Options::default()).ok()?;
     let packets = all(&mut run);
@@ -38,9 +41,9 @@ pub(super) fn read(bytes: &[u8]) -> Option<(Vec<(Packet, Vec<u8>)>, CaptureFile)
 }
 
 /// Everything that a run gives; descriptors without their place in the buffer, which depends on how it was read.
-pub(super) fn all(run: &mut Run) -> Vec<(Packet, Vec<u8>)> {
+pub(super) fn all(run: &mut Run) -> Packets {
     let mut batch = Batch::default();
-    let mut packets: Vec<(Packet, Vec<u8>)> = Vec::new();
+    let mut packets = Packets::new();
     while run.next(&mut batch) {
         assert!(!batch.packets.is_empty());
         for packet in &batch.packets {

@@ -313,17 +313,15 @@ impl Run {
             let State::Open(source) = &mut input.state else {
                 return None;
             };
-            match source.fill(&mut input.packets) {
-                Some(buffer) => input.buffer = buffer,
-                None => {
-                    input.buffer = Arc::default();
-                    let ended = std::mem::replace(&mut input.state, State::Waiting);
-                    if let State::Open(source) = ended {
-                        input.state = State::Ended(Box::new(source.finish()));
-                    }
-                    return None;
-                }
+            if let Some(buffer) = source.fill(&mut input.packets) {
+                input.buffer = buffer;
+                continue;
             }
+            input.buffer = Arc::default();
+            if let State::Open(source) = std::mem::replace(&mut input.state, State::Waiting) {
+                input.state = State::Ended(Box::new(source.finish()));
+            }
+            return None;
         }
         input.packets.get(input.at).map(|packet| packet.time)
     }

@@ -5,6 +5,7 @@
 
 mod batch;
 mod error;
+mod fields;
 mod filter;
 mod format;
 mod fuzz;

@@ -1,3 +1,4 @@
+use super::fields::{Fields, word};
 use super::format::{Stop, Walked};
 use super::{LinkType, Packet};
 use crate::types::{Frame, Timestamp};
@@ -57,18 +58,18 @@ impl Pcap {
         if bytes.len() < header {
             return None;
         }
-        let half = |at: usize| {
-            let pair = bytes.get(at..).and_then(<[u8]>::first_chunk);
-            pair.map_or(0, |pair: &[u8; 2]| {
-                if magic.big_endian {
-                    u16::from_be_bytes(*pair)
-                } else {
-                    u16::from_le_bytes(*pair)
-                }
-            })
+        let (version, network) = (bytes.get(4..)?, bytes.get(20..)?);
+        let ((major, minor), network) = if magic.big_endian {
+            (
+                version_of(Fields::<true>(version))?,
+                Fields::<true>(network).word()?,
+            )
+        } else {
+            (
+                version_of(Fields::<false>(version))?,
+                Fields::<false>(network).word()?,
+            )
         };
-        let (major, minor) = (half(4), half(6));
-        let network = word(magic.big_endian, bytes, 20)?;
         let mut warnings = Vec::new();
         // 2.4 since 1998; 543.0 is a DG/UX tcpdump's
         if !(major == 2 && minor <= 4 || major == 543 && minor == 0) {
@@ -225,38 +226,27 @@ struct Record {
 }
 
 impl Record {
-    #[inline(always)]
+    #[inline]
     fn read<const BIG_ENDIAN: bool>(header: &[u8; 16], lengths: Lengths) -> Self {
-        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = *header;
-        let field = |bytes: [u8; 4]| {
-            if BIG_ENDIAN {
-                u32::from_be_bytes(bytes)
-            } else {
-                u32::from_le_bytes(bytes)
-            }
-        };
-        let (first, second) = (field([i, j, k, l]), field([m, n, o, p]));
+        let fields = header.as_chunks().0;
+        let field = |at: usize| fields.get(at).map_or(0, |four| word::<BIG_ENDIAN>(*four));
+        let (first, second) = (field(2), field(3));
         let (captured, wire) = match lengths {
             Lengths::Usual => (first, second),
             Lengths::Swapped => (second, first),
             Lengths::Either => (first.min(second), first.max(second)),
         };
         Self {
-            seconds: field([a, b, c, d]),
-            fraction: field([e, f, g, h]),
+            seconds: field(0),
+            fraction: field(1),
             captured,
             wire,
         }
     }
 }
 
-fn word(big_endian: bool, bytes: &[u8], at: usize) -> Option<u32> {
-    let four = *bytes.get(at..)?.first_chunk()?;
-    Some(if big_endian {
-        u32::from_be_bytes(four)
-    } else {
-        u32::from_le_bytes(four)
-    })
+fn version_of<const BIG_ENDIAN: bool>(mut fields: Fields<'_, BIG_ENDIAN>) -> Option<(u16, u16)> {
+    fields.half().zip(fields.half())
 }
 
 /// A record layout that a magic number may stand for.
@@ -293,7 +283,7 @@ const STANDARD: &[Layout] = &[
     },
 ];
 
-/// Kuznetzov's patch of 1999-10-29, and of 1999-09-15, which SuSE 6.3 shipped (wiretap/libpcap.c).
+/// Kuznetzov's patch of 1999-10-29, and of 1999-09-15, which `SuSE` 6.3 shipped (wiretap/libpcap.c).
 const PATCHED: &[Layout] = &[
     Layout {
         record_header: 24,

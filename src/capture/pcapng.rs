@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 
+use super::fields::{Fields, word};
 use super::format::{Stop, Walked};
 use super::{LinkType, Packet};
 use crate::types::{Address, Frame, Timestamp};
@@ -214,15 +215,17 @@ impl Pcapng {
             let Some(header) = rest.first_chunk::<8>() else {
                 break Stop::Needs(8);
             };
-            let [a, b, c, d, e, f, g, h] = *header;
-            let kind = word::<BIG_ENDIAN>([a, b, c, d]);
+            let ([kind, stated], []) = header.as_chunks() else {
+                break Stop::Needs(8);
+            };
+            let kind = word::<BIG_ENDIAN>(*kind);
             if kind == block::SECTION {
                 return WalkedSection {
                     used,
                     stop: Inner::Section,
                 };
             }
-            let stated = word::<BIG_ENDIAN>([e, f, g, h]) as usize;
+            let stated = word::<BIG_ENDIAN>(*stated) as usize;
             if stated < 12 {
                 break Stop::Damage(format!(
                     "a block of type {kind:#x} claims a length of {stated} bytes, less than its frame takes"
@@ -289,13 +292,13 @@ impl Pcapng {
 
     /// Section header block: the byte order, and new interfaces. Gives the bytes that it takes.
     fn section(&mut self, bytes: &[u8]) -> Result<usize, Stop> {
-        let Some([_, _, _, _, a, b, c, d, e, f, g, h]) = bytes.first_chunk::<12>() else {
+        let chunks = bytes.first_chunk::<12>().map(|front| front.as_chunks());
+        let Some(([_, length, magic], [])) = chunks else {
             return Err(Stop::Needs(12));
         };
-        let (length, magic) = ([*a, *b, *c, *d], [*e, *f, *g, *h]);
-        self.big_endian = if magic == BYTE_ORDER.to_be_bytes() {
+        self.big_endian = if *magic == BYTE_ORDER.to_be_bytes() {
             true
-        } else if magic == BYTE_ORDER.to_le_bytes() {
+        } else if *magic == BYTE_ORDER.to_le_bytes() {
             false
         } else {
             return Err(Stop::Damage(
@@ -309,7 +312,7 @@ impl Pcapng {
                 word::<false>(four)
             }
         };
-        let stated = order(length) as usize;
+        let stated = order(*length) as usize;
         let length = stated.next_multiple_of(4);
         // type, length, magic, version, section length, length
         if !(28..=MAX_BLOCK).contains(&length) {
@@ -387,16 +390,17 @@ impl Pcapng {
         at: usize,
         packets: &mut Vec<Packet>,
     ) -> Result<(), String> {
-        let Some((fixed, rest)) = body.split_first_chunk::<20>() else {
+        let split = body.split_first_chunk::<20>();
+        let Some((([interface, high, low, captured, wire], []), rest)) =
+            split.map(|(fixed, rest)| (fixed.as_chunks(), rest))
+        else {
             return Err("an enhanced packet block too short for its fields".to_owned());
         };
-        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t] = *fixed;
         let described = Described {
-            interface: word::<BIG_ENDIAN>([a, b, c, d]),
-            ticks: u64::from(word::<BIG_ENDIAN>([e, f, g, h])) << 32
-                | u64::from(word::<BIG_ENDIAN>([i, j, k, l])),
-            captured: word::<BIG_ENDIAN>([m, n, o, p]),
-            wire: word::<BIG_ENDIAN>([q, r, s, t]),
+            interface: word::<BIG_ENDIAN>(*interface),
+            ticks: u64::from(word::<BIG_ENDIAN>(*high)) << 32 | u64::from(word::<BIG_ENDIAN>(*low)),
+            captured: word::<BIG_ENDIAN>(*captured),
+            wire: word::<BIG_ENDIAN>(*wire),
         };
         let options = self.packet(&described, rest, at + 20, packets)?;
         if options.len() >= 4 {
@@ -593,63 +597,6 @@ fn plus(a: Option<u64>, b: Option<u64>) -> Option<u64> {
     }
 }
 
-#[inline]
-fn word<const BIG_ENDIAN: bool>(bytes: [u8; 4]) -> u32 {
-    if BIG_ENDIAN {
-        u32::from_be_bytes(bytes)
-    } else {
-        u32::from_le_bytes(bytes)
-    }
-}
-
-/// Fields that follow one another, in the section's byte order.
-struct Fields<'a, const BIG_ENDIAN: bool>(&'a [u8]);
-
-impl<'a, const BIG_ENDIAN: bool> Fields<'a, BIG_ENDIAN> {
-    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (front, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(*front)
-    }
-
-    fn half(&mut self) -> Option<u16> {
-        self.take().map(|bytes| {
-            if BIG_ENDIAN {
-                u16::from_be_bytes(bytes)
-            } else {
-                u16::from_le_bytes(bytes)
-            }
-        })
-    }
-
-    fn word(&mut self) -> Option<u32> {
-        self.take().map(word::<BIG_ENDIAN>)
-    }
-
-    fn long(&mut self) -> Option<u64> {
-        self.take().map(|bytes| {
-            if BIG_ENDIAN {
-                u64::from_be_bytes(bytes)
-            } else {
-                u64::from_le_bytes(bytes)
-            }
-        })
-    }
-
-    /// Options, or the records of a name resolution block: code, length, value, padding, until a code of 0 or what cannot be one.
-    fn options(mut self) -> impl Iterator<Item = (u16, &'a [u8])> {
-        std::iter::from_fn(move || {
-            let (code, length) = (self.half()?, usize::from(self.half()?));
-            if code == 0 {
-                return None;
-            }
-            let value = self.0.get(..length)?;
-            self.0 = self.0.get(length.next_multiple_of(4)..).unwrap_or_default();
-            Some((code, value))
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -780,7 +727,7 @@ mod tests {
     fn every_interface_has_its_own_link_type_resolution_and_offset() {
         let mut writer = Writer::new(false);
         let nanos = writer.option(9, &[9]);
-        let binary = writer.option(9, &[0x80 | 10]);
+        let binary = writer.option(9, &[0x80 + 10]);
         let pico = writer.option(9, &[12]);
         let offset = writer.option(14, &writer.long(1_700_000_000));
         writer.interface(1, 0, &[]);

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use super::filter::Filter;
 use super::format::{Format, Stop};
-use super::stream::Stream;
+use super::stream::{Stream, hex};
 use super::window::Window;
 use super::{CaptureError, CaptureFile, Packet};
 use crate::types::Timestamp;
@@ -47,11 +47,8 @@ impl Source {
             if bytes.is_empty() {
                 return Err(CaptureError::Empty { path });
             }
-            let starts = bytes.iter().take(SHOWN).map(|byte| format!("{byte:02x}"));
-            return Err(CaptureError::NotACapture {
-                path,
-                starts: starts.collect::<Vec<_>>().join(" "),
-            });
+            let starts = hex(bytes.get(..SHOWN).unwrap_or(bytes), " ");
+            return Err(CaptureError::NotACapture { path, starts });
         }
         let format = Format::new(bytes, whole, capture);
         let mut source = Self {

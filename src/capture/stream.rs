@@ -109,14 +109,14 @@ impl Stream {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let digest = bottom.hash.take()?.finish();
-        Some(
-            digest
-                .as_ref()
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
-        )
+        Some(hex(digest.as_ref(), ""))
     }
+}
+
+/// Bytes in lower-case hexadecimal.
+pub(super) fn hex(bytes: &[u8], between: &str) -> String {
+    let pairs: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    pairs.join(between)
 }
 
 struct Bottom {
@@ -521,11 +521,7 @@ mod tests {
         let mut stored = gzip(&noise(100_000));
         stored.extend(noise(300_000));
         let expected = ring::digest::digest(&SHA256, &stored);
-        let expected: String = expected
-            .as_ref()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let expected = hex(expected.as_ref(), "");
         let (mut stream, _, end) = read(&stored, true);
         assert!(end.is_err());
         assert_eq!(stream.finish_hash(), Some(expected));
