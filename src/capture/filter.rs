@@ -102,6 +102,7 @@ struct Instruction {
     k: u32,
 }
 
+#[cfg(feature = "live")]
 impl Instruction {
     /// Code, two jump distances and the constant, in decimal.
     fn parse(text: &str) -> Option<Self> {

@@ -15,6 +15,9 @@ use crate::types::Timestamp;
 /// Packets of one file in a row that are handed on without copying; shorter runs of several files are gathered in one buffer.
 const LONG_RUN: usize = 256;
 
+/// Bytes of each of many files that are read to learn its first packet's time.
+const GLANCE: u64 = 1 << 17;
+
 /// What is wanted of the captures of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
@@ -256,6 +259,7 @@ impl Run {
     fn look_at(&mut self, path: &Path) -> Result<(), CaptureError> {
         let capture = self.next_index(path)?;
         let (stream, reader) = Stream::open(path, false, &Arc::default())?;
+        let reader = Box::new(reader.take(GLANCE));
         let mut source = Source::open(stream, reader, self.filter.clone(), capture)?;
         source.forget_filter();
         let mut packets = Vec::new();

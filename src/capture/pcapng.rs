@@ -910,4 +910,57 @@ mod tests {
         assert_eq!(walked.used, writer.bytes.len());
         assert!(matches!(walked.stop, Stop::Skip(0xffff_ffe8)));
     }
+    #[test]
+    fn what_is_longer_than_a_buffer_is_skipped_or_kept_as_it_should() {
+        let mut writer = Writer::new(false);
+        writer.interface(1, 0, &[]);
+        // USB transfers may be long
+        writer.interface(189, 0, &[]);
+        writer.packet(0, 1, b"before", 6, &[]);
+        writer.block(0xbad, &vec![1; 3 << 20]);
+        writer.packet(1, 2, &vec![0xcd; 5 << 20], 5 << 20, &[]);
+        writer.packet(0, 3, b"after", 5, &[]);
+        let (packets, file) = crate::capture::fuzz::read(&writer.bytes).unwrap();
+        let bytes: Vec<(u64, usize, u8)> = packets
+            .iter()
+            .map(|(packet, bytes)| (packet.frame.number(), bytes.len(), bytes[0]))
+            .collect();
+        assert_eq!(bytes, [(1, 6, b'b'), (3, 5 << 20, 0xcd), (4, 5, b'a')]);
+        assert!(!file.truncated);
+        assert_eq!(file.link_types, ["ETHERNET", "USB_LINUX"]);
+    }
+
+    #[test]
+    fn a_cut_inside_a_skipped_block_is_told() {
+        let mut writer = Writer::new(false);
+        writer.interface(1, 0, &[]);
+        writer.packet(0, 1, b"before", 6, &[]);
+        writer.block(0xbad, &vec![1; 3 << 20]);
+        writer.bytes.pop();
+        let (packets, file) = crate::capture::fuzz::read(&writer.bytes).unwrap();
+        assert_eq!(packets.len(), 1);
+        assert!(
+            file.truncated && file.warnings[0].contains("inside a block"),
+            "{:?}",
+            file.warnings
+        );
+    }
+
+    #[test]
+    fn a_file_cut_anywhere_gives_a_prefix() {
+        let mut writer = Writer::new(true);
+        let option = writer.option(4, &writer.long(3));
+        writer.interface(1, 0, &[]);
+        for ticks in 0..5 {
+            writer.packet(0, ticks, b"abcdefg", 7, &option);
+            writer.block(10, b"secret");
+        }
+        let whole = crate::capture::fuzz::read(&writer.bytes).unwrap().0;
+        assert_eq!(whole.len(), 5);
+        for cut in 0..writer.bytes.len() {
+            let part = crate::capture::fuzz::read(&writer.bytes[..cut]);
+            let part = part.map(|(packets, _)| packets).unwrap_or_default();
+            assert!(whole.starts_with(&part), "cut at {cut}");
+        }
+    }
 }
