@@ -2,7 +2,7 @@ use super::Undecoded;
 use super::peel::{Peel, Walk};
 use crate::capture::LinkType;
 
-/// LINKTYPE_ETHERNET.
+/// `LINKTYPE_ETHERNET`.
 pub(super) const ETHERNET: LinkType = LinkType(1);
 
 impl Walk<'_> {
@@ -133,7 +133,7 @@ impl Walk<'_> {
         }
     }
 
-    /// A socket family in four bytes of either order (tcpdump.org, LINKTYPE_NULL and LINKTYPE_LOOP).
+    /// A socket family in four bytes of either order (tcpdump.org, `LINKTYPE_NULL` and `LINKTYPE_LOOP`).
     fn address_family(&mut self, at: usize) -> Result<Peel, Peel> {
         let [a, b, c, d] = self.take::<4>(at)?;
         let family = match (a, d) {
@@ -302,7 +302,7 @@ impl Walk<'_> {
 
     /// NFLOG: four bytes, then attributes of length and type in the host's byte order, one of which is the packet.
     fn nflog(&mut self, at: usize) -> Result<Peel, Peel> {
-        /// NFULA_PAYLOAD.
+        /// `NFULA_PAYLOAD`.
         const PAYLOAD: u16 = 9;
         let mut at = at + 4;
         loop {

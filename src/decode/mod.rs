@@ -10,6 +10,10 @@
     clippy::expect_used,
     clippy::panic
 )]
+#![allow(
+    clippy::many_single_char_names,
+    reason = "the bytes of a field, in their order, have no better names than a, b, c, d"
+)]
 
 /// From link layer to the innermost IP packet, for the dispatcher.
 mod peel;
@@ -28,6 +32,14 @@ mod tcp;
 mod icmp;
 
 mod hash;
+
+/// Compares with what tshark sees in real captures.
+#[cfg(test)]
+mod corpus;
+
+/// Packets for tests.
+#[cfg(test)]
+mod support;
 
 pub use fragment::{Fragments, Whole};
 
@@ -260,7 +272,7 @@ fn decoded<'a>(
         },
         hop_limit: ip.hop_limit,
         traffic_class: ip.traffic_class,
-        ip_id: ip.ip_id,
+        ip_id: ip.identification,
         dont_fragment: ip.dont_fragment,
         flow_label: ip.flow_label,
         ip_length: ip.length,
