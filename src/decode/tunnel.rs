@@ -11,6 +11,7 @@ const VXLAN: u16 = 4789;
 const VXLAN_GPE: u16 = 4790;
 /// RFC 8086.
 const GRE_IN_UDP: u16 = 4754;
+const AYIYA: u16 = 5072;
 const GENEVE: u16 = 6081;
 const MPLS_IN_UDP: u16 = 6635;
 /// Linux's number for VXLAN from before the assignment.
@@ -28,7 +29,16 @@ const fn is_tunnel(port: u16) -> bool {
     port <= VXLAN_LINUX
         && matches!(
             port,
-            L2TP | GTP_U | TEREDO | LISP | VXLAN | VXLAN_GPE | GENEVE | MPLS_IN_UDP | VXLAN_LINUX
+            L2TP | GTP_U
+                | TEREDO
+                | LISP
+                | GRE_IN_UDP
+                | AYIYA
+                | VXLAN
+                | VXLAN_GPE
+                | GENEVE
+                | MPLS_IN_UDP
+                | VXLAN_LINUX
         )
 }
 
@@ -118,6 +128,8 @@ impl Walk<'_> {
                     self.teredo(at, most)
                 } else if tunnel(LISP) {
                     self.fitting_ip(at + 8, most.saturating_sub(8))
+                } else if tunnel(AYIYA) {
+                    self.ayiya(at, most)
                 } else if tunnel(GRE_IN_UDP) {
                     self.gre(at)
                 } else {
@@ -211,6 +223,18 @@ impl Walk<'_> {
             at += 2 + usize::from(u16::from_be_bytes([a, b]));
         }
         self.ppp(at)
+    }
+
+    /// AYIYA (draft-massar-v6ops-ayiya, section 3): identity of 2^n bytes, signature in words, operation 1 "forward".
+    fn ayiya(&mut self, at: usize, most: usize) -> Result<Peel, Peel> {
+        let [identity, signature, operation, next, _, _, _, _] = self.take::<8>(at)?;
+        let header = 8 + (1 << (identity >> 4)) + 4 * usize::from(signature >> 4);
+        match (operation & 0x0f, next) {
+            (1, ip::IP_IN_IP | ip::IPV6_IN_IP) => {
+                self.fitting_ip(at + header, most.saturating_sub(header))
+            }
+            _ => Err(NO_TUNNEL),
+        }
     }
 
     /// Teredo (RFC 4380, section 5.1.1): authentication and origin before the IPv6 packet, both optional.
