@@ -4,6 +4,15 @@
 //! their source, versions, JA4, and the few facts that detectors need. **Keeps** one recogniser a flow, within stated bounds, until it has
 //! seen enough. **Knows nothing of** services.
 
+pub mod datagram_class;
+pub mod mtproto;
+pub mod noise;
+pub mod rtp;
+pub mod stun;
+
+#[cfg(test)]
+mod sample;
+
 use serde::Serialize;
 
 use crate::types::{Frame, Side, Timestamp};
