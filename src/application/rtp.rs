@@ -39,11 +39,11 @@ pub struct RtcpHeader {
     pub ssrc: u32,
 }
 
-/// Reads a header of RTP; packet types of RTCP are refused (RFC 5761, section 4).
+/// Reads a header of RTP; payload types that look like RTCP are refused, with the marker bit and without (RFC 5761, section 4).
 #[must_use]
 pub fn header(payload: &[u8]) -> Option<RtpHeader> {
     let [first, kind, n0, n1, t0, t1, t2, t3, s0, s1, s2, s3] = *payload.first_chunk::<12>()?;
-    if first >> 6 != 2 || (192..=223).contains(&kind) {
+    if first >> 6 != 2 || (64..=95).contains(&(kind & 0x7f)) {
         return None;
     }
     let sources = 12 + 4 * usize::from(first & 0x0f);
