@@ -13,9 +13,12 @@
 )]
 
 mod datagram_class;
+pub mod dns;
+pub mod dtls;
 mod http;
 pub mod mtproto;
 pub mod noise;
+pub mod others;
 pub mod rtp;
 mod stream;
 pub mod stun;
