@@ -1,6 +1,5 @@
 //! Bytes for tests.
 
-use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use crate::types::Protocol;
@@ -31,14 +30,8 @@ pub(crate) struct SamplePacket {
 ///
 /// Reads classic captures and the plain blocks of pcapng, through etherparse.
 pub(crate) fn capture(name: &str) -> Option<Vec<SamplePacket>> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "tests find the corpus through the environment"
-    )]
-    let Ok(corpus) = std::env::var("DPISCOPE_CORPUS") else {
-        let mut line = String::new();
-        let _ = write!(line, "not run: needs DPISCOPE_CORPUS ({name})");
-        eprintln!("{line}");
+    let Some(corpus) = corpus() else {
+        eprintln!("not run: needs DPISCOPE_CORPUS ({name})");
         return None;
     };
     let file = std::fs::read(format!("{corpus}/captures/{name}")).unwrap();
@@ -48,6 +41,15 @@ pub(crate) fn capture(name: &str) -> Option<Vec<SamplePacket>> {
         pcap(&file)
     };
     Some(frames.into_iter().filter_map(packet).collect())
+}
+
+/// Where the corpus lies.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests find the corpus through the environment"
+)]
+fn corpus() -> Option<String> {
+    std::env::var("DPISCOPE_CORPUS").ok()
 }
 
 type RawFrame<'a> = (u16, &'a [u8]);
@@ -175,4 +177,68 @@ pub(crate) struct Stream {
     pub(crate) from: (IpAddr, u16),
     pub(crate) to: (IpAddr, u16),
     pub(crate) bytes: Vec<u8>,
+}
+
+/// Which recogniser claims which streams and datagrams of the whole corpus, for a look by eye.
+#[test]
+#[ignore = "a survey of the corpus: cargo test survey -- --ignored --nocapture"]
+fn survey_of_the_corpus() {
+    use super::{Progress, dns, mtproto, noise, others, stun};
+    let Some(corpus) = corpus() else {
+        eprintln!("not run: needs DPISCOPE_CORPUS");
+        return;
+    };
+    let mut names: Vec<String> = std::fs::read_dir(format!("{corpus}/captures"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".pcap") || name.ends_with(".pcapng"))
+        .collect();
+    names.sort();
+    for name in names {
+        let Ok(packets) = std::panic::catch_unwind(|| capture(&name).unwrap()) else {
+            continue;
+        };
+        let mut found = std::collections::BTreeMap::<String, u32>::new();
+        let mut hit = |what: &str| *found.entry(what.to_owned()).or_default() += 1;
+        for stream in streams(&packets, 4_000) {
+            let ports = format!("{}>{}", stream.from.1.min(9999), stream.to.1.min(9999));
+            if let Progress::Done { .. } = noise::client_hello(&stream.bytes) {
+                hit("noise client");
+            }
+            if let Progress::Done { .. } = noise::server_hello(&stream.bytes) {
+                hit("noise server");
+            }
+            if let Progress::Done { message, .. } = mtproto::client_hello(&stream.bytes) {
+                hit(&format!("mtproto {message:?} {ports} {}", stream.to.0));
+            }
+            if let Progress::Done { .. } = others::viber(&stream.bytes) {
+                hit(&format!("viber {ports}"));
+            }
+            if let Progress::Done { .. } = stun::frame(&stream.bytes, false) {
+                hit("stun tcp");
+            }
+            if let Progress::Done { .. } = dns::frame(&stream.bytes) {
+                hit(&format!("dns tcp {ports}"));
+            }
+        }
+        for packet in packets
+            .iter()
+            .filter(|packet| packet.protocol == Protocol::Udp)
+        {
+            if mtproto::reflector(&packet.payload).is_some() {
+                hit("reflector");
+            }
+            if others::is_discord_discovery(&packet.payload) {
+                hit("discord");
+            }
+            if let Some(dialect) =
+                stun::datagram(&packet.payload).and_then(|message| stun::dialect(&message))
+            {
+                hit(&format!("stun {dialect:?}"));
+            }
+        }
+        if !found.is_empty() {
+            eprintln!("{name}: {found:?}");
+        }
+    }
 }
