@@ -12,15 +12,27 @@
     reason = "bytes come from an enemy"
 )]
 
+mod datagram_class;
+pub mod dns;
+pub mod dtls;
 mod http;
+pub mod mtproto;
+pub mod noise;
+pub mod others;
+pub mod rtp;
 mod stream;
+pub mod stun;
 mod tls;
+
+#[cfg(test)]
+mod sample;
 
 use serde::Serialize;
 
 use crate::types::{FlowKey, Frame, Side, Timestamp};
 
 mod pending;
+pub use datagram_class::classify_datagram;
 pub use pending::*;
 pub use stream::{STREAM_LIMIT, StreamRecogniser, stream_may_start};
 
