@@ -19,6 +19,9 @@ pub mod decode;
 /// Recognises what a flow says.
 pub mod application;
 
+/// Decides which service a flow belongs to.
+pub mod service;
+
 /// Plain records of what was measured.
 pub mod facts;
 
