@@ -28,5 +28,8 @@ pub mod facts;
 /// From what was measured to findings.
 pub mod detect;
 
+/// Shows what was found: text, JSON, one event a line.
+pub mod report;
+
 /// Runs the stages on threads and hands out the analysis.
 pub mod pipeline;
