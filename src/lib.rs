@@ -16,6 +16,9 @@ pub mod capture;
 /// Takes one packet's bytes apart.
 pub mod decode;
 
+/// Follows conversations: the flow table, TCP tracking, reassembly of first bytes.
+pub mod flow;
+
 /// Recognises what a flow says.
 pub mod application;
 

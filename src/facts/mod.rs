@@ -5,12 +5,11 @@
 
 mod capture;
 mod flow;
-mod packet;
-mod transfer;
 
 pub use capture::{CaptureFacts, DnsAnswer, DnsLookup, Vantage, VantageFacts};
-pub use flow::{
-    Activity, Detail, End, FlowFacts, IpIdLaw, Orientation, Rtt, SideFacts, Suffix, Summary, Tally,
+pub use flow::{Detail, FlowFacts, Summary};
+
+pub use crate::flow::{
+    Activity, Bin, End, Event, EventKind, IpIdLaw, Orientation, PacketFact, PacketKind, Role, Rtt,
+    SideFacts, Suffix, Tally, Timeline, Transfer,
 };
-pub use packet::{PacketFact, PacketKind, Role};
-pub use transfer::{Bin, Event, EventKind, Timeline, Transfer};

@@ -52,3 +52,17 @@ pub enum Part {
     /// Web pages and the web client.
     Web,
 }
+
+impl Part {
+    /// The contract's word.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::Media => "media",
+            Self::Call => "call",
+            Self::Push => "push",
+            Self::Web => "web",
+        }
+    }
+}
