@@ -19,9 +19,9 @@ use reader::Dispatcher;
 use worker::Worker;
 
 use crate::capture::{Batch, CaptureFile, Run};
-use crate::service::Catalogue;
 use crate::detect::Assessment;
 use crate::facts::{CaptureFacts, FlowFacts, Vantage};
+use crate::service::Catalogue;
 
 /// Which flows may yield findings.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -114,7 +114,11 @@ pub fn analyze(
     progress: &mut dyn FnMut(u64, Option<u64>, u64),
 ) -> Analysis {
     let names = Arc::new(Names::default());
-    let shards = if settings.max_flows < MIN_SHARDED_FLOWS { 1 } else { SHARDS };
+    let shards = if settings.max_flows < MIN_SHARDED_FLOWS {
+        1
+    } else {
+        SHARDS
+    };
     let threads = settings.threads.clamp(1, shards);
     let barrier = Barrier::new(threads + 1);
     let (give_back, empties) = crossbeam_channel::unbounded();
@@ -126,7 +130,8 @@ pub fn analyze(
         for _ in 0..threads {
             let (sender, jobs) = crossbeam_channel::bounded::<reader::Job>(QUEUE);
             senders.push(sender);
-            let mut worker = Worker::new(shards, settings, Arc::clone(catalogue), Arc::clone(&names));
+            let mut worker =
+                Worker::new(shards, settings, Arc::clone(catalogue), Arc::clone(&names));
             let (give_back, barrier) = (give_back.clone(), &barrier);
             let (last_sender, last) = crossbeam_channel::bounded(1);
             let handle = scope.spawn(move || {
@@ -174,7 +179,11 @@ pub fn analyze(
         }
     });
     remains.files = run.finish();
-    let hosts: Vec<_> = remains.files.iter().flat_map(|file| file.host_names.iter().cloned()).collect();
+    let hosts: Vec<_> = remains
+        .files
+        .iter()
+        .flat_map(|file| file.host_names.iter().cloned())
+        .collect();
     let book = names.book(&hosts);
     collector::collect(parts, remains, book, settings, catalogue)
 }

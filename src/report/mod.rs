@@ -15,6 +15,8 @@ mod summary;
 
 mod text;
 
+mod wrap;
+
 pub use filter::display_filter;
 pub use json::json;
 pub use model::{
@@ -22,4 +24,5 @@ pub use model::{
     Report, Service, Shown, Tool, Totals, Vantage, Verdict,
 };
 pub use ndjson::ndjson;
-pub use text::{Look, text};
+pub use text::{Look, mechanism_words, text};
+pub use wrap::{WIDTH, wrapped};

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::application::HostSource;
 use crate::capture::CaptureFile;
@@ -179,7 +179,7 @@ pub struct Note {
 }
 
 /// How a service came out.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// At least half of the assessed flows were interfered with.
@@ -725,7 +725,7 @@ fn flow(input: &Input<'_>, index: u32, summary: &Summary) -> Flow {
         tls_version: said.and_then(|said| said.tls_version.clone()),
         ja4: said.and_then(|said| said.ja4.clone()),
         ech: said.is_some_and(|said| said.ech),
-        rtt_ms: summary.rtt_ms,
+        rtt_ms: summary.rtt_ms(),
         retransmitted_up: summary.up.retransmitted.into(),
         retransmitted_down: summary.down.retransmitted.into(),
         end: summary.end,
