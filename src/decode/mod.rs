@@ -290,6 +290,7 @@ mod tests {
     use crate::types::Address;
     use etherparse::{NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
     use proptest::prelude::*;
+    use std::hint::black_box;
 
     /// All link types that are read, and one that is not.
     const LINKS: [u16; 24] = [
@@ -451,6 +452,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "one table")]
     fn every_tunnel_gives_the_innermost_flow() {
         let packet = v4(ip::TCP, &tcp(b"hello"));
         let six = v6(ip::TCP, &tcp(b"hello"));
@@ -902,11 +904,12 @@ mod tests {
     #[test]
     #[ignore = "a measurement: run it alone, in release mode, with --nocapture"]
     fn how_long_a_packet_takes() {
-        const ROUNDS: usize = 40;
-        let packets: Vec<Vec<u8>> = (0_u32..50_000)
+        const ROUNDS: usize = 300;
+        // few enough to stay in the first cache: what is measured is the work, not the memory
+        let packets: Vec<Vec<u8>> = (0_u16..200)
             .map(|number| {
                 let mut segment = tcp(&[]);
-                segment[0..2].copy_from_slice(&(number as u16).to_be_bytes());
+                segment[0..2].copy_from_slice(&number.to_be_bytes());
                 segment[12] = 0x80;
                 segment.extend([1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2]);
                 segment.extend([0; 8]);
@@ -914,30 +917,35 @@ mod tests {
             })
             .collect();
         assert_eq!(packets[0].len(), 74);
-        let time = |name: &str, work: &dyn Fn(&[u8]) -> u64| {
-            let mut sum = 0_u64;
-            #[expect(clippy::disallowed_methods, reason = "this test measures")]
-            let start = std::time::Instant::now();
-            for _ in 0..ROUNDS {
+        // the fastest round is the one in which nobody else had the processor
+        let time = |name: &str, work: &dyn Fn(&[u8])| {
+            let round = || {
+                #[expect(clippy::disallowed_methods, reason = "this test measures")]
+                let start = std::time::Instant::now();
                 for packet in &packets {
-                    sum = sum.wrapping_add(work(packet));
+                    work(packet);
                 }
-            }
-            let each = start.elapsed().as_nanos() as f64 / (ROUNDS * packets.len()) as f64;
-            println!("{name}: {each:.1} ns a packet ({sum:x})");
+                start.elapsed().as_nanos()
+            };
+            let best = (0..ROUNDS).map(|_| round()).min().unwrap_or_default();
+            eprintln!(
+                "{name}: {:.1} ns a packet",
+                best as f64 / packets.len() as f64
+            );
         };
-        time("touching the bytes", &|packet| u64::from(packet[14]));
-        time("peel", &|packet| match peel(LinkType(1), packet, 74) {
-            Peel::Flow(peeled) => peeled.hash,
-            _ => 0,
+        time("nothing", &|packet| {
+            black_box(packet.len());
         });
-        time("decode", &|packet| match decode(&packet[14..], 60) {
-            Ok(Some(decoded)) => u64::from(decoded.key.a.port) + u64::from(decoded.payload_length),
-            _ => 0,
+        time("peel", &|packet| {
+            black_box(peel(LinkType(1), black_box(packet), 74));
+        });
+        time("decode", &|packet| {
+            let _ = black_box(decode(&black_box(packet)[14..], 60));
         });
         time("etherparse", &|packet| {
-            etherparse::LaxSlicedPacket::from_ethernet(packet)
-                .map_or(0, |p| u64::from(p.transport.is_some()))
+            let _ = black_box(etherparse::LaxSlicedPacket::from_ethernet(black_box(
+                packet,
+            )));
         });
     }
 }
