@@ -191,6 +191,51 @@ pub struct IcmpError {
 /// The reason why the packet cannot be read.
 #[inline]
 pub fn decode(bytes: &[u8], wire: u32) -> Result<Option<Decoded<'_>>, Undecoded> {
+    if let Some(decoded) = usual(bytes, wire) {
+        return Ok(Some(decoded));
+    }
+    thorough(bytes, wire)
+}
+
+/// The short way for what nearly all packets are: TCP with the usual options or none, or UDP, without extension headers. None for all else.
+#[inline]
+fn usual(bytes: &[u8], wire: u32) -> Option<Decoded<'_>> {
+    let wire = ip::at_least(bytes, wire);
+    match bytes.first()? >> 4 {
+        4 => usual_transport(&ip::v4(bytes, wire).ok()?),
+        6 => usual_transport(&ip::v6(bytes, wire).ok()?),
+        _ => None,
+    }
+}
+
+#[expect(
+    clippy::inline_always,
+    reason = "measured: handing the header over in memory costs more than reading it"
+)]
+#[inline(always)]
+fn usual_transport<'a>(ip: &ip::Ip<'a>) -> Option<Decoded<'a>> {
+    if ip.piece.is_some() {
+        return None;
+    }
+    match ip.protocol {
+        ip::TCP => {
+            let (ports, segment, header) = tcp::usual_segment(ip)?;
+            Some(decoded(
+                ip,
+                Protocol::Tcp,
+                ports,
+                header,
+                Transport::Tcp(segment),
+            ))
+        }
+        ip::UDP => datagram(ip).ok(),
+        _ => None,
+    }
+}
+
+/// The long way, for any packet.
+#[cold]
+fn thorough(bytes: &[u8], wire: u32) -> Result<Option<Decoded<'_>>, Undecoded> {
     let ip = ip::parse(bytes, wire)?;
     if ip.piece.is_some() {
         return Err(Undecoded::Fragment);
@@ -206,13 +251,7 @@ pub fn decode(bytes: &[u8], wire: u32) -> Result<Option<Decoded<'_>>, Undecoded>
                 Transport::Tcp(segment),
             )))
         }
-        ip::UDP => {
-            let (ports, length) = udp(&ip)?;
-            let mut decoded = decoded(&ip, Protocol::Udp, ports, UDP_HEADER, Transport::Udp);
-            decoded.payload_length = length;
-            decoded.payload = ip::up_to(decoded.payload, length);
-            Ok(Some(decoded))
-        }
+        ip::UDP => datagram(&ip).map(Some),
         ip::ICMP | ip::ICMP_V6 => Ok(icmp::error(&ip).map(|(key, error)| Decoded {
             key,
             payload_length: 0,
@@ -221,6 +260,18 @@ pub fn decode(bytes: &[u8], wire: u32) -> Result<Option<Decoded<'_>>, Undecoded>
         })),
         _ => Ok(None),
     }
+}
+
+/// A UDP datagram.
+#[inline]
+fn datagram<'a>(ip: &ip::Ip<'a>) -> Result<Decoded<'a>, Undecoded> {
+    let (ports, length) = udp(ip)?;
+    let whole = decoded(ip, Protocol::Udp, ports, UDP_HEADER, Transport::Udp);
+    Ok(Decoded {
+        payload_length: length,
+        payload: ip::up_to(whole.payload, length),
+        ..whole
+    })
 }
 
 /// Bytes of a UDP header (RFC 768).
@@ -250,7 +301,8 @@ fn udp(ip: &ip::Ip<'_>) -> Result<([u16; 2], u32), Undecoded> {
 }
 
 /// What is the same for all transports; `header` is the length of the transport header.
-#[inline]
+#[expect(clippy::inline_always, reason = "as above")]
+#[inline(always)]
 fn decoded<'a>(
     ip: &ip::Ip<'a>,
     protocol: Protocol,
@@ -820,6 +872,32 @@ mod tests {
             match (quick, walked) {
                 (Peel::Flow(a), Peel::Flow(b)) => prop_assert_eq!((a.ip + 4, a.hash, a.vlan), (b.ip, b.hash, b.vlan)),
                 (a, b) => prop_assert_eq!(a, b),
+            }
+        }
+
+        #[test]
+        fn the_short_way_and_the_long_way_decode_alike(
+            six: bool, transport in prop_oneof![
+                bytes(60),
+                (bytes(20), any::<bool>()).prop_map(|(rest, stamps)| {
+                    let mut segment = tcp(&[]);
+                    if stamps {
+                        segment[12] = 0x80;
+                        segment.extend([1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2]);
+                    }
+                    segment.extend(rest);
+                    segment
+                }),
+                bytes(20).prop_map(|rest| udp(5, 6, &rest)),
+            ], protocol in proptest::sample::select(&[6_u8, 17, 1][..]), length: Option<u8>, cut in 0_usize..120, wire in 0_u32..200,
+        ) {
+            let mut packet = if six { v6(protocol, &transport) } else { v4(protocol, &transport) };
+            if let Some(length) = length {
+                packet[if six { 5 } else { 3 }] = length;
+            }
+            packet.truncate(cut);
+            if let Some(decoded) = usual(&packet, wire) {
+                prop_assert_eq!(thorough(&packet, wire), Ok(Some(decoded)));
             }
         }
 
