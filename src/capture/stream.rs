@@ -109,14 +109,14 @@ impl Stream {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let digest = bottom.hash.take()?.finish();
-        Some(
-            digest
-                .as_ref()
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
-        )
+        Some(hex(digest.as_ref(), ""))
     }
+}
+
+/// Bytes in lower-case hexadecimal.
+pub(super) fn hex(bytes: &[u8], between: &str) -> String {
+    let pairs: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    pairs.join(between)
 }
 
 struct Bottom {
@@ -390,5 +390,141 @@ impl Read for Members {
             };
             self.state = State::next(self.compression, peek)?;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        writer.write_all(bytes).unwrap();
+        writer.finish().unwrap()
+    }
+
+    fn zstd(bytes: &[u8]) -> Vec<u8> {
+        let level = ruzstd::encoding::CompressionLevel::Fastest;
+        ruzstd::encoding::compress_to_vec(bytes, level)
+    }
+
+    fn lz4(bytes: &[u8]) -> Vec<u8> {
+        let mut writer = lz4_flex::frame::FrameEncoder::new(Vec::new());
+        writer.write_all(bytes).unwrap();
+        writer.finish().unwrap()
+    }
+
+    fn xz(bytes: &[u8]) -> Vec<u8> {
+        let mut writer = liblzma::write::XzEncoder::new(Vec::new(), 1);
+        writer.write_all(bytes).unwrap();
+        writer.finish().unwrap()
+    }
+
+    type Compress = fn(&[u8]) -> Vec<u8>;
+    const ALL: [(&str, Compress); 4] = [("gzip", gzip), ("zstd", zstd), ("lz4", lz4), ("xz", xz)];
+
+    /// What comes out of `stored`, and whether it came to a proper end.
+    fn read(stored: &[u8], hash: bool) -> (Stream, Vec<u8>, io::Result<usize>) {
+        let reader = Box::new(Cursor::new(stored.to_vec()));
+        let (stream, mut reader) =
+            Stream::over("x".to_owned(), reader, false, hash, &Arc::default()).unwrap();
+        let mut bytes = Vec::new();
+        let end = reader.read_to_end(&mut bytes);
+        (stream, bytes, end)
+    }
+
+    fn noise(length: usize) -> Vec<u8> {
+        let steps = std::iter::successors(Some(1_u32), |x| {
+            Some(x.wrapping_mul(1_664_525).wrapping_add(1))
+        });
+        steps.take(length).map(|x| (x >> 24) as u8).collect()
+    }
+
+    #[test]
+    fn each_compression_is_told_by_its_magic() {
+        let plain = noise(300_000);
+        for (name, compress) in ALL {
+            let (stream, bytes, end) = read(&compress(&plain), false);
+            end.unwrap();
+            assert_eq!(stream.compression(), Some(name));
+            assert!(bytes == plain, "{name}");
+        }
+        let (stream, bytes, _) = read(&plain, false);
+        assert_eq!(stream.compression(), None);
+        assert!(bytes == plain);
+    }
+
+    #[test]
+    fn members_one_behind_the_other_are_one_stream() {
+        let (a, b) = (noise(100_000), vec![7; 50_000]);
+        for (name, compress) in ALL {
+            let mut stored = compress(&a);
+            match name {
+                "zstd" | "lz4" => stored.extend(b"\x5a\x2a\x4d\x18\x03\0\0\0abc"),
+                _ => stored.extend([0; 8]),
+            }
+            stored.extend(compress(&b));
+            let (_, bytes, end) = read(&stored, false);
+            end.unwrap();
+            assert!(bytes == [a.clone(), b.clone()].concat(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_cut_gives_what_came_before_and_an_error() {
+        let plain = noise(200_000);
+        for (name, compress) in ALL {
+            let stored = compress(&plain);
+            for cut in [20, stored.len() / 2, stored.len() - 1] {
+                let (_, bytes, end) = read(&stored[..cut], false);
+                assert!(end.is_err(), "{name} cut to {cut}");
+                assert!(plain.starts_with(&bytes), "{name} cut to {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_follows_and_is_not_compressed_is_an_error_after_the_data() {
+        let plain = noise(1_000);
+        for (name, compress) in ALL {
+            let mut stored = compress(&plain);
+            stored.extend(b"and more");
+            let (_, bytes, end) = read(&stored, false);
+            assert!(end.is_err(), "{name}");
+            assert!(bytes == plain, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_checksum_is_an_error() {
+        let plain = noise(10_000);
+        for (name, compress) in ALL {
+            let mut stored = compress(&plain);
+            let place = match name {
+                "gzip" => stored.len() - 6,
+                "xz" => stored.len() / 2,
+                _ => stored.len() - 2,
+            };
+            if name == "lz4" {
+                // the encoder's default is no checksum
+                continue;
+            }
+            stored[place] ^= 1;
+            assert!(read(&stored, false).2.is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_hash_is_of_all_stored_bytes_whether_read_or_not() {
+        let mut stored = gzip(&noise(100_000));
+        stored.extend(noise(300_000));
+        let expected = ring::digest::digest(&SHA256, &stored);
+        let expected = hex(expected.as_ref(), "");
+        let (mut stream, _, end) = read(&stored, true);
+        assert!(end.is_err());
+        assert_eq!(stream.finish_hash(), Some(expected));
+        assert_eq!(read(&stored, false).0.finish_hash(), None);
     }
 }

@@ -34,7 +34,7 @@ pub(super) struct Ip<'a> {
     pub(super) protocol: u8,
     pub(super) hop_limit: u8,
     pub(super) traffic_class: u8,
-    pub(super) ip_id: Option<u16>,
+    pub(super) identification: Option<u16>,
     pub(super) dont_fragment: bool,
     pub(super) flow_label: u32,
     /// Bytes of the whole packet on the wire.
@@ -110,7 +110,7 @@ fn v4(bytes: &[u8], wire: u32) -> Result<Ip<'_>, Undecoded> {
         protocol: fixed[9],
         hop_limit: fixed[8],
         traffic_class: fixed[1],
-        ip_id: Some(id),
+        identification: Some(id),
         dont_fragment: fragment & 0x4000 != 0,
         flow_label: 0,
         length,
@@ -152,7 +152,7 @@ fn v6(bytes: &[u8], wire: u32) -> Result<Ip<'_>, Undecoded> {
         protocol: fixed[6],
         hop_limit: fixed[7],
         traffic_class: (word >> 20) as u8,
-        ip_id: None,
+        identification: None,
         dont_fragment: true,
         flow_label: word & 0xf_ffff,
         length: 40 + payload_length,
@@ -241,4 +241,64 @@ pub(super) fn up_to(bytes: &[u8], length: u32) -> &[u8] {
 pub(super) fn ports(transport: &[u8]) -> Option<[u16; 2]> {
     let &[a, b, c, d] = transport.first_chunk::<4>()?;
     Some([u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::support::{bytes, v6};
+    use super::*;
+    use etherparse::{IpNumber, Ipv6ExtensionsSlice};
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn extension_headers_are_walked_as_etherparse_does(
+            kinds in proptest::collection::vec(proptest::sample::select(&[DESTINATION, ROUTING, AUTHENTICATION, FRAGMENT][..]), 0..4),
+            fill in bytes(20), payload in bytes(30),
+        ) {
+            let mut kinds = kinds;
+            kinds.dedup();
+            let mut packet = Vec::new();
+            for (index, kind) in kinds.iter().enumerate() {
+                let next = kinds.get(index + 1).copied().unwrap_or(TCP);
+                let filler = fill.get(index).copied().unwrap_or(0);
+                packet.extend([next]);
+                match *kind {
+                    // an atomic fragment
+                    FRAGMENT => packet.extend([0, 0, 0, 0, 0, 0, filler]),
+                    AUTHENTICATION => packet.extend([1, 0, 0, 0, 0, 0, 1, 0, 0, 0, filler]),
+                    _ => {
+                        packet.extend([1, filler]);
+                        packet.extend([0; 13]);
+                    }
+                }
+            }
+            packet.extend(&payload);
+            let first = kinds.first().copied().unwrap_or(TCP);
+            let (_, theirs, rest) = Ipv6ExtensionsSlice::from_slice(IpNumber(first), &packet).unwrap();
+            // a header kind that comes twice ends etherparse's walk; ours goes on
+            prop_assume!(theirs == IpNumber(TCP));
+            let packet = v6(first, &packet);
+            let mine = parse(&packet, packet.len() as u32).unwrap();
+            prop_assert_eq!((mine.protocol, mine.payload), (TCP, rest));
+        }
+    }
+
+    #[test]
+    fn a_chain_of_headers_without_end_is_given_up() {
+        let chain = [DESTINATION, 0, 0, 0, 0, 0, 0, 0].repeat(40);
+        let packet = v6(DESTINATION, &chain);
+        assert_eq!(parse(&packet, 360), Err(Undecoded::TooDeep));
+    }
+
+    #[test]
+    fn a_header_longer_than_its_packet_is_bad_and_one_cut_by_the_capture_is_truncated() {
+        let packet = v6(DESTINATION, &[TCP, 9, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(parse(&packet, 48), Err(Undecoded::BadIp));
+        let packet = v6(
+            DESTINATION,
+            &[TCP, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+        );
+        assert_eq!(parse(&packet[..50], 56), Err(Undecoded::Truncated));
+    }
 }

@@ -113,6 +113,8 @@ pub(super) struct Walk<'a> {
     pub(super) wire: u32,
     vlan: [u16; 2],
     layers: u8,
+    /// IP packets among the layers.
+    packets: u8,
 }
 
 impl<'a> Walk<'a> {
@@ -122,6 +124,7 @@ impl<'a> Walk<'a> {
             wire,
             vlan: [0; 2],
             layers: 0,
+            packets: 0,
         }
     }
 
@@ -159,6 +162,7 @@ impl<'a> Walk<'a> {
         self.deeper()?;
         let wire = self.wire.saturating_sub(at as u32);
         let ip = ip::parse(self.from(at), wire).map_err(Peel::Undecoded)?;
+        self.packets += 1;
         if ip.piece.is_some() {
             return Ok(Peel::Fragment {
                 ip: at as u32,
@@ -169,13 +173,15 @@ impl<'a> Walk<'a> {
         match ip.protocol {
             ip::TCP => self.flow(at, &ip),
             ip::UDP => {
-                let outside = (self.vlan, self.layers);
-                if let Ok(peel @ (Peel::Flow(_) | Peel::Fragment { .. })) = self.in_udp(&ip, inner)
-                {
-                    return Ok(peel);
+                let outside = (self.vlan, self.layers, self.packets);
+                match self.in_udp(&ip, inner) {
+                    // a tunnel's frame without IP in it (ARP) leaves the datagram the innermost packet
+                    Ok(Peel::NoFlow) if self.packets == outside.2 => {}
+                    Ok(peel) => return Ok(peel),
+                    Err(_) => {}
                 }
-                // no tunnel after all, or nothing to track in it: then the datagram itself is the flow
-                (self.vlan, self.layers) = outside;
+                // no tunnel after all: then the datagram itself is the flow
+                (self.vlan, self.layers, self.packets) = outside;
                 self.flow(at, &ip)
             }
             ip::ICMP | ip::ICMP_V6 => Ok(icmp::error(&ip).map_or(Peel::NoFlow, |(key, _)| {

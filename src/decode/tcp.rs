@@ -83,7 +83,7 @@ pub(super) fn options(mut bytes: &[u8]) -> TcpOptions {
     let mut options = TcpOptions::default();
     loop {
         let (kind, body, rest) = match *bytes {
-            [] => break,
+            [] | [2..=255] => break,
             [END, ..] => {
                 options.layout = layout(options.layout, END);
                 break;
@@ -96,7 +96,6 @@ pub(super) fn options(mut bytes: &[u8]) -> TcpOptions {
                 };
                 (kind, body, rest)
             }
-            [_] => break,
         };
         options.layout = layout(options.layout, kind);
         match (kind, body) {

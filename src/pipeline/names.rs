@@ -41,8 +41,14 @@ impl Names {
 
     /// Everything noted, in order; `hosts` are names that the captures themselves carry, which hold for the whole run.
     pub(super) fn book(&self, hosts: &[(Address, String)]) -> NameBook {
-        let mut lookups: Vec<DnsLookup> = self.lookups.iter().flat_map(|entry| entry.value().clone()).collect();
-        lookups.sort_by(|a, b| (a.time, a.frame, &a.name, a.kind).cmp(&(b.time, b.frame, &b.name, b.kind)));
+        let mut lookups: Vec<DnsLookup> = self
+            .lookups
+            .iter()
+            .flat_map(|entry| entry.value().clone())
+            .collect();
+        lookups.sort_by(|a, b| {
+            (a.time, a.frame, &a.name, a.kind).cmp(&(b.time, b.frame, &b.name, b.kind))
+        });
         lookups.dedup();
         lookups.truncate(MAX_LOOKUPS);
         let mut book = NameBook::default();
@@ -50,7 +56,9 @@ impl Names {
             book.add(*address, Timestamp(i64::MIN), Address::default(), name);
         }
         for lookup in &lookups {
-            if let (DnsAnswer::Addresses(addresses), Some(answered)) = (&lookup.answer, lookup.answered) {
+            if let (DnsAnswer::Addresses(addresses), Some(answered)) =
+                (&lookup.answer, lookup.answered)
+            {
                 for address in addresses {
                     book.add(*address, answered, lookup.client, &lookup.name);
                 }
@@ -63,7 +71,11 @@ impl Names {
 
 impl NameBook {
     fn add(&mut self, address: Address, time: Timestamp, client: Address, name: &str) {
-        let named = Named { time, client, name: name.to_owned() };
+        let named = Named {
+            time,
+            client,
+            name: name.to_owned(),
+        };
         self.by_address.entry(address).or_default().push(named);
     }
 

@@ -21,7 +21,10 @@ pub(super) struct Stream {
 
 impl Rider {
     pub(super) fn stream(key: &FlowKey) -> Self {
-        Self::Stream(Box::new(Stream { recogniser: StreamRecogniser::new(key), order: BySide::default() }))
+        Self::Stream(Box::new(Stream {
+            recogniser: StreamRecogniser::new(key),
+            order: BySide::default(),
+        }))
     }
 
     pub(super) fn datagrams(key: &FlowKey) -> Self {
@@ -54,7 +57,10 @@ impl Rider {
 
 impl Stream {
     /// Takes a segment's payload. Full once nobody wants more of either side.
-    #[expect(clippy::too_many_arguments, reason = "one segment's context, taken apart by the caller")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one segment's context, taken apart by the caller"
+    )]
     pub(super) fn segment(
         &mut self,
         side: Side,
@@ -68,7 +74,9 @@ impl Stream {
         let order = self.order[side].get_or_insert_with(|| Reassembler::new(start));
         let recogniser = &mut self.recogniser;
         let mut appetite = Appetite::Hungry;
-        let reach = order.push(seq, payload, whole, |fresh| appetite = recogniser.bytes(side, fresh, frame, time));
+        let reach = order.push(seq, payload, whole, |fresh| {
+            appetite = recogniser.bytes(side, fresh, frame, time)
+        });
         if reach == Reach::Closed && appetite == Appetite::Hungry {
             appetite = self.recogniser.gap(side);
         }

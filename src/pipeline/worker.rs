@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use crate::application::{
     Appetite, HostSource, Recognised, classify_datagram, datagram_may_start, stream_may_start,
 };
@@ -27,11 +25,11 @@ pub(super) struct Gathered {
 }
 
 /// Owns the flows of some shards: decodes, follows, recognises and measures. Needs no thread, and asks no clock.
-pub(super) struct Worker {
+pub(super) struct Worker<'a> {
     /// One table a shard; those of other workers stay empty.
     shards: Vec<FlowTable<Rider>>,
-    catalogue: Arc<Catalogue>,
-    names: Arc<Names>,
+    catalogue: &'a Catalogue,
+    names: &'a Names,
     scope: Scope,
     flow_table: bool,
     gathered: Vec<Gathered>,
@@ -39,10 +37,17 @@ pub(super) struct Worker {
     pub(super) undecoded: UndecodedCounts,
 }
 
-impl Worker {
-    pub(super) fn new(shard_count: usize, settings: &Settings, catalogue: Arc<Catalogue>, names: Arc<Names>) -> Self {
+impl<'a> Worker<'a> {
+    pub(super) fn new(
+        shard_count: usize,
+        settings: &Settings,
+        catalogue: &'a Catalogue,
+        names: &'a Names,
+    ) -> Self {
         Self {
-            shards: (0..shard_count).map(|_| FlowTable::new(shard_limit(settings.max_flows, shard_count))).collect(),
+            shards: (0..shard_count)
+                .map(|_| FlowTable::new(shard_limit(settings.max_flows, shard_count)))
+                .collect(),
             catalogue,
             names,
             scope: settings.scope,
@@ -60,23 +65,40 @@ impl Worker {
             // three passes, each of independent loads: the slots, the flows, then the work
             group.clear();
             for item in items {
-                let bytes = job.bytes.get(item.start as usize..item.start as usize + item.captured as usize).unwrap_or_default();
+                let bytes = job
+                    .bytes
+                    .get(item.start as usize..item.start as usize + item.captured as usize)
+                    .unwrap_or_default();
                 match decode(bytes, item.wire) {
                     Ok(Some(decoded)) => {
                         let shard = shard_of(item.hash, self.shards.len());
-                        let slot = self.shards.get(shard).map_or(0, |table| table.touch_slot(item.hash));
+                        let slot = self
+                            .shards
+                            .get(shard)
+                            .map_or(0, |table| table.touch_slot(item.hash));
                         group.push((item, decoded, shard, slot));
                     }
                     Ok(None) => {}
-                    Err(reason) => *self.undecoded.entry((item.frame.capture(), reason.name())).or_default() += 1,
+                    Err(reason) => {
+                        *self
+                            .undecoded
+                            .entry((item.frame.capture(), reason.name()))
+                            .or_default() += 1
+                    }
                 }
             }
             let mut touched = 0;
             for (_, _, shard, slot) in &group {
-                touched ^= self.shards.get(*shard).map_or(0, |table| table.touch_flow(*slot));
+                touched ^= self
+                    .shards
+                    .get(*shard)
+                    .map_or(0, |table| table.touch_flow(*slot));
             }
             for (_, _, shard, slot) in &group {
-                touched ^= self.shards.get(*shard).map_or(0, |table| table.touch_log(*slot));
+                touched ^= self
+                    .shards
+                    .get(*shard)
+                    .map_or(0, |table| table.touch_log(*slot));
             }
             std::hint::black_box(touched);
             for (item, decoded, shard, _) in &group {
@@ -98,7 +120,10 @@ impl Worker {
     }
 
     /// The run is over, its last packet time was `last`: all flows are final.
-    pub(super) fn finish(mut self, last: Timestamp) -> (Vec<Gathered>, UndecodedCounts, (u64, u64)) {
+    pub(super) fn finish(
+        mut self,
+        last: Timestamp,
+    ) -> (Vec<Gathered>, UndecodedCounts, (u64, u64)) {
         let mut evicted = (0, 0);
         for mut table in std::mem::take(&mut self.shards) {
             let (flows, tcp) = table.evicted();
@@ -111,22 +136,29 @@ impl Worker {
             });
             self.gathered = drained;
         }
-        self.gathered.sort_unstable_by_key(|flow| (flow.summary.first, flow.summary.first_frame));
+        self.gathered
+            .sort_unstable_by_key(|flow| (flow.summary.first, flow.summary.first_frame));
         (self.gathered, self.undecoded, evicted)
     }
 
     fn packet(&mut self, item: &Item, packet: &Decoded<'_>, shard: usize) {
-        let Some(table) = self.shards.get_mut(shard) else { return };
+        let Some(table) = self.shards.get_mut(shard) else {
+            return;
+        };
         let datagram = match packet.transport {
-            Transport::Udp => {
-                let class = classify_datagram(packet.payload);
-                Datagram { kind: class.kind, number: class.number, stream: class.stream }
-            }
+            Transport::Udp => classify_datagram(packet.payload),
             _ => Datagram::default(),
         };
         let finished = &mut self.finished;
-        let placed =
-            table.packet(item.hash, item.time, item.frame, item.vlan, packet, datagram, &mut |flow| finished.push(flow));
+        let placed = table.packet(
+            item.hash,
+            item.time,
+            item.frame,
+            item.vlan,
+            packet,
+            datagram,
+            &mut |flow| finished.push(flow),
+        );
         if let Some(placed) = placed
             && packet.payload_length > 0
             && !table.is_settled(placed)
@@ -168,12 +200,16 @@ impl Worker {
         let clue = clue(&recognised, measured.key.b, measured.key.protocol, None);
         let belonging = self.catalogue.classify(&clue);
         let summary = summary(&measured, belonging.service.0);
-        let named = belonging.host_source.is_some_and(|source| source < HostSource::Dns) || clue.signature.is_some();
+        let named = belonging
+            .host_source
+            .is_some_and(|source| source < HostSource::Dns)
+            || clue.signature.is_some();
         let messenger = self.catalogue.is_messenger(belonging.service);
         let keep = self.flow_table
             || messenger
             || is_heavy(&summary)
-            || is_troubled(&measured) && (self.scope == Scope::All || !named && (early || !self.names.is_empty()));
+            || is_troubled(&measured)
+                && (self.scope == Scope::All || !named && (early || !self.names.is_empty()));
         let detail = keep.then(|| {
             let mut detail = detail(measured, recognised, now);
             detail.host = belonging.host.zip(belonging.host_source);
@@ -181,7 +217,11 @@ impl Worker {
             detail.service_why = belonging.why.to_string();
             Box::new(detail)
         });
-        Some(Gathered { summary, detail, named })
+        Some(Gathered {
+            summary,
+            detail,
+            named,
+        })
     }
 
     /// Which end's address the catalogue knows, where ports do not tell the server.
@@ -205,7 +245,11 @@ impl Worker {
 /// is not cut because its flows fell unevenly.
 fn shard_limit(max_flows: usize, shards: usize) -> usize {
     let share = max_flows / shards.max(1);
-    if shards <= 1 { max_flows } else { share + 4 * share.isqrt() }
+    if shards <= 1 {
+        max_flows
+    } else {
+        share + 4 * share.isqrt()
+    }
 }
 
 /// Enough bytes to serve as the baseline of rates: the contract's differential evidence asks for controls of this size.
@@ -221,7 +265,11 @@ fn is_troubled(flow: &Measurement) -> bool {
         || flow.client.unanswered.tries >= 2
         || flow.server.unanswered.tries >= 2
         || flow.client.fin.is_some() && flow.down.packets == 0
-        || flow.client.retransmissions + flow.client.fills + flow.server.retransmissions + flow.server.fills >= 3
+        || flow.client.retransmissions
+            + flow.client.fills
+            + flow.server.retransmissions
+            + flow.server.fills
+            >= 3
         || flow.down.data_packets == 0 && flow.up.data_packets > 0
 }
 
@@ -295,22 +343,38 @@ fn detail(flow: Measurement, recognised: Recognised, observed_until: Timestamp) 
     }
 }
 
-fn feed_stream(table: &mut FlowTable<Rider>, placed: Placed, item: &Item, packet: &Decoded<'_>, seq: crate::types::Seq) {
+fn feed_stream(
+    table: &mut FlowTable<Rider>,
+    placed: Placed,
+    item: &Item,
+    packet: &Decoded<'_>,
+    seq: crate::types::Seq,
+) {
     let start = table.stream_start(placed, seq);
     if table.rider(placed.flow).is_none() {
         if seq == start && !stream_may_start(packet.payload) {
             table.settle(placed);
             return;
         }
-        let Some(key) = table.key(placed.flow) else { return };
+        let Some(key) = table.key(placed.flow) else {
+            return;
+        };
         table.mount(placed.flow, Rider::stream(&key));
     }
-    let Some(rider) = table.rider(placed.flow) else { return };
+    let Some(rider) = table.rider(placed.flow) else {
+        return;
+    };
     let whole = packet.payload.len() as u64 >= u64::from(packet.payload_length);
     let appetite = match rider {
-        Rider::Stream(stream) => {
-            stream.segment(placed.side, start, seq, packet.payload, whole, item.frame, item.time)
-        }
+        Rider::Stream(stream) => stream.segment(
+            placed.side,
+            start,
+            seq,
+            packet.payload,
+            whole,
+            item.frame,
+            item.time,
+        ),
         _ => Appetite::Full,
     };
     if appetite == Appetite::Full {
@@ -321,13 +385,17 @@ fn feed_stream(table: &mut FlowTable<Rider>, placed: Placed, item: &Item, packet
 
 fn feed_datagram(table: &mut FlowTable<Rider>, placed: Placed, item: &Item, packet: &Decoded<'_>) {
     if table.rider(placed.flow).is_none() {
-        let Some(key) = table.key(placed.flow) else { return };
+        let Some(key) = table.key(placed.flow) else {
+            return;
+        };
         if !datagram_may_start(packet.payload, [key.a.port, key.b.port]) {
             return;
         }
         table.mount(placed.flow, Rider::datagrams(&key));
     }
-    let Some(rider) = table.rider(placed.flow) else { return };
+    let Some(rider) = table.rider(placed.flow) else {
+        return;
+    };
     let whole = packet.payload.len() as u64 >= u64::from(packet.payload_length);
     let appetite = match rider {
         Rider::Datagrams(recogniser) => {
