@@ -3,12 +3,19 @@
 //! **Takes** [`FlowFacts`](crate::facts::FlowFacts) and [`CaptureFacts`](crate::facts::CaptureFacts). **Gives** an [`Assessment`]. **Keeps** nothing: pure functions.
 //! **Knows nothing of** packets' bytes, formatting, clocks.
 
+/// Resets and FINs: forged, or the named side's own.
+pub mod injection;
+/// Innocent causes, each tested against facts.
+pub mod innocent;
+
 mod finding;
+mod judged;
 mod rule;
 
 pub use finding::{
     Assessment, Evidence, Finding, FlowVerdict, Judgement, Kind, Level, Mechanism, Note, Parameter,
 };
+pub use judged::Judged;
 pub use rule::{About, Counts, Reading, Rule, Weighed};
 
 /// Judges all flows.
