@@ -290,9 +290,11 @@ mod tests {
         };
         let facts: Vec<_> = flows.values().flat_map(|found| &found.dns).collect();
         assert!(
-            facts
-                .iter()
-                .any(|fact| !fact.addresses.is_empty() && fact.asked < fact.answered),
+            facts.iter().any(|fact| {
+                let asked = fact.asked.map(|asked| asked.0);
+                (fact.answers.iter())
+                    .any(|answer| !answer.addresses.is_empty() && asked < Some(answer.time))
+            }),
             "{facts:?}"
         );
     }
