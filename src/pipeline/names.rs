@@ -77,14 +77,14 @@ impl Names {
             })
         };
         if fact.answers.is_empty() {
-            lookup(None)
-                .into_iter()
-                .for_each(|lookup| self.note(lookup));
+            if let Some(lookup) = lookup(None) {
+                self.note(lookup);
+            }
         }
         for reply in fact.answers {
-            lookup(Some(reply))
-                .into_iter()
-                .for_each(|lookup| self.note(lookup));
+            if let Some(lookup) = lookup(Some(reply)) {
+                self.note(lookup);
+            }
         }
     }
 
