@@ -212,7 +212,10 @@ impl<'f> Case<'f> {
         let key = &self.flow.summary.key;
         siblings(self.flow, around)
             .filter(|sibling| sibling.key.b.address == key.b.address)
-            .filter_map(|sibling| sibling.rtt_ms)
+            .filter_map(|sibling| match self.named {
+                Direction::Down => sibling.rtt_server_ms,
+                Direction::Up => sibling.rtt_client_ms,
+            })
             .map(|ms| (f64::from(ms) * 1e6) as i64)
             .chain(own)
             .min()
