@@ -16,5 +16,19 @@ pub mod capture;
 /// Takes one packet's bytes apart.
 pub mod decode;
 
+/// Follows conversations: the flow table, TCP tracking, reassembly of first bytes.
+pub mod flow;
+
 /// Recognises what a flow says.
 pub mod application;
+
+/// Plain records of what was measured.
+pub mod facts;
+
+/// From what was measured to findings.
+pub mod detect;
+
+/// Runs the stages on threads and hands out the analysis.
+pub mod pipeline;
+/// Decides which service a flow belongs to.
+pub mod service;

@@ -72,6 +72,6 @@ impl DatagramRecogniser {
 
 /// Whether a datagram could be wanted by any recogniser: a few nanoseconds, and nothing allocated. `ports` are side A's and B's.
 #[must_use]
-pub fn datagram_may_start(payload: &[u8], _ports: [u16; 2]) -> bool {
+pub fn datagram_may_start(payload: &[u8], _ports: (u16, u16)) -> bool {
     quic::is_quic(payload)
 }

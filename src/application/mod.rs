@@ -13,16 +13,28 @@
 )]
 
 mod datagram;
+mod datagram_class;
+pub mod dns;
+pub mod dtls;
 mod http;
+pub mod mtproto;
+pub mod noise;
+pub mod others;
 mod quic;
+pub mod rtp;
 mod stream;
+pub mod stun;
 mod tls;
+
+#[cfg(test)]
+mod sample;
 
 use serde::Serialize;
 
 use crate::types::{FlowKey, Frame, Side, Timestamp};
 
 pub use datagram::{DatagramRecogniser, datagram_may_start};
+pub use datagram_class::classify_datagram;
 pub use stream::{STREAM_LIMIT, StreamRecogniser, stream_may_start};
 
 /// Whether a recogniser wants more.

@@ -325,7 +325,7 @@ pub(super) mod tests {
             let packet = seal4(version, &header);
             assert_eq!(packet[..48], hex(head));
             assert_eq!(packet[packet.len() - 16..], hex(tail));
-            assert!(datagram_may_start(&packet, [50_000, 443]));
+            assert!(datagram_may_start(&packet, (50_000, 443)));
             let (found, _) = recognise(&[(Side::A, &packet)]);
             assert_eq!(found.application, Application::Quic);
             assert_eq!(found.sni.as_deref(), Some("example.com"));
@@ -422,10 +422,10 @@ pub(super) mod tests {
             &[0xff; 1300],
             b"\xc0\0\0\0\0\0\0",
         ] {
-            assert!(!datagram_may_start(datagram, [50_000, 443]));
+            assert!(!datagram_may_start(datagram, (50_000, 443)));
         }
         let negotiation = hex("8b 00000000 00 08 f067a5502a4262b5 00000001 1a2a3a4a");
-        assert!(datagram_may_start(&negotiation, [443, 50_000]));
+        assert!(datagram_may_start(&negotiation, (443, 50_000)));
     }
 
     proptest! {

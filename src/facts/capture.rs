@@ -1,0 +1,90 @@
+use serde::Serialize;
+
+use crate::types::{Address, Endpoint, Frame, Timestamp};
+
+use super::flow::Summary;
+
+/// What is known of the run as a whole once all flows are measured: the surroundings in which each flow is judged.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct CaptureFacts {
+    /// Every flow's summary, ordered by first packet time, then frame. A flow's place here is its index everywhere; its id is one more.
+    pub flows: Vec<Summary>,
+    /// Indexes into `flows` ordered by client address, then first time: a host's flows lie together.
+    pub by_client: Vec<u32>,
+    /// Indexes into `flows` ordered by server address, port, then first time.
+    pub by_server: Vec<u32>,
+    /// First packet time of the run.
+    pub first: Timestamp,
+    /// Last packet time of the run.
+    pub last: Timestamp,
+    /// Where the capture was taken.
+    pub vantage: VantageFacts,
+    /// Packets that the captures themselves say were lost.
+    pub dropped: u64,
+    /// DNS lookups, by time.
+    pub lookups: Vec<DnsLookup>,
+    /// For each service index, whether it is a messenger.
+    pub messenger: Vec<bool>,
+}
+
+/// Where a capture was taken.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Vantage {
+    /// At or next to the clients.
+    Client,
+    /// At or next to the servers.
+    Server,
+    /// Between them.
+    #[default]
+    Path,
+}
+
+/// The vantage and how it is known.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct VantageFacts {
+    /// Where.
+    pub value: Vantage,
+    /// Whether it was inferred rather than given.
+    pub inferred: bool,
+    /// Why, for people.
+    pub why: String,
+}
+
+/// What a resolver said.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DnsAnswer {
+    /// Nothing came back.
+    #[default]
+    Unanswered,
+    /// The addresses.
+    Addresses(Vec<Address>),
+    /// The name does not exist.
+    NxDomain,
+    /// Another response code, or no address in the answer.
+    Other(u8),
+}
+
+/// One DNS question and what became of it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct DnsLookup {
+    /// When it was asked.
+    pub time: Timestamp,
+    /// When it was answered.
+    pub answered: Option<Timestamp>,
+    /// The frame of the question, else of the answer.
+    pub frame: Frame,
+    /// The frame of the answer.
+    pub answer_frame: Option<Frame>,
+    /// Who asked.
+    pub client: Address,
+    /// Who was asked.
+    pub resolver: Endpoint,
+    /// The name, lower case, without a trailing dot.
+    pub name: String,
+    /// The question's type (1 A, 28 AAAA, 65 HTTPS).
+    pub kind: u16,
+    /// The answer.
+    pub answer: DnsAnswer,
+}

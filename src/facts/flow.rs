@@ -1,0 +1,141 @@
+use serde::Serialize;
+
+use crate::application::Recognised;
+use crate::types::{Direction, FlowKey, Frame, Timestamp};
+
+use crate::flow::{Activity, End, Orientation, PacketFact, Rtt, SideFacts, Tally, Transfer};
+
+/// All that was measured of one flow. Flows that were answered, went on in order, belong to no messenger and stayed small have only their
+/// [`Summary`] kept.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct FlowFacts {
+    /// Its place in [`CaptureFacts::flows`](super::CaptureFacts::flows).
+    pub index: u32,
+    /// What is known of every flow.
+    pub summary: Summary,
+    /// The rest.
+    pub detail: Detail,
+}
+
+/// What is known of every flow, in about two cache lines.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Summary {
+    /// The ends, oriented: `a` is the client.
+    pub key: FlowKey,
+    /// Which rule oriented it.
+    pub orientation: Orientation,
+    /// How it ended.
+    pub end: End,
+    /// VLAN identifiers of its first packet, outermost first; 0 where there is none.
+    pub vlan: [u16; 2],
+    /// The catalogue's index of its service; 0 is `control`.
+    pub service: u16,
+    /// First packet.
+    pub first: Timestamp,
+    /// Last packet.
+    pub last: Timestamp,
+    /// Frame of the first packet.
+    pub first_frame: Frame,
+    /// Client to server.
+    pub up: Tally,
+    /// Server to client.
+    pub down: Tally,
+    /// When the server was heard.
+    pub activity: Activity,
+    /// Smallest round trip from the capture point to the server, in milliseconds.
+    pub rtt_server_ms: Option<f32>,
+    /// Smallest round trip from the capture point to the client, in milliseconds.
+    pub rtt_client_ms: Option<f32>,
+    /// Usual hop limits of the client's and the server's packets as captured; 0 where there is none.
+    pub hop_limits: [u8; 2],
+    /// Duplicate frames that were counted and ignored.
+    pub duplicates: u32,
+}
+
+impl Summary {
+    /// Smallest round trip between both ends, in milliseconds, where both parts are known, else the part that is.
+    #[must_use]
+    pub fn rtt_ms(&self) -> Option<f32> {
+        match (self.rtt_server_ms, self.rtt_client_ms) {
+            (Some(server), Some(client)) => Some(server + client),
+            (one, other) => one.or(other),
+        }
+    }
+
+    /// The tally of one direction.
+    #[must_use]
+    pub const fn tally(&self, direction: Direction) -> &Tally {
+        match direction {
+            Direction::Up => &self.up,
+            Direction::Down => &self.down,
+        }
+    }
+
+    /// Whether both sides sent something.
+    #[must_use]
+    pub const fn answered(&self) -> bool {
+        self.up.packets > 0 && self.down.packets > 0
+    }
+
+    /// Whether the server was heard between the two moments.
+    #[must_use]
+    pub fn heard_between(&self, from: Timestamp, to: Timestamp) -> bool {
+        self.activity
+            .heard_between(from.since(self.first), to.since(self.first))
+    }
+}
+
+/// What detectors may need of a flow beyond its [`Summary`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Detail {
+    /// The packets: all of them where `omitted` is 0, else the first [`Detail::HEAD`] and the last [`Detail::TAIL`] of them.
+    pub packets: Vec<PacketFact>,
+    /// How many packets lie between the two parts.
+    pub omitted: u32,
+    /// Every packet with RST, at most 32, also those that `packets` omits.
+    pub resets: Vec<PacketFact>,
+    /// ICMP errors about this flow, at most 16.
+    pub icmp: Vec<PacketFact>,
+    /// The client's side.
+    pub client: SideFacts,
+    /// The server's side.
+    pub server: SideFacts,
+    /// Round trips.
+    pub rtt: Rtt,
+    /// Whether the first packet seen was a SYN (or, on UDP, the flow is new): the beginning is in the capture.
+    pub from_start: bool,
+    /// Whether both directions were seen at all in a way that TCP allows: false where one side acknowledges bytes that the capture never shows.
+    pub one_way: bool,
+    /// Packets of this flow that the snap length cut.
+    pub snapped: u32,
+    /// Segments larger than the MSS allows: offload merged them, so packet counts and gaps are not those of the wire.
+    pub offloaded: u32,
+    /// The course of the transfer, for flows with more than a few dozen packets.
+    pub transfer: Option<Box<Transfer>>,
+    /// What the flow says.
+    pub recognised: Recognised,
+    /// Name of the host and its source, after precedence.
+    pub host: Option<(String, crate::application::HostSource)>,
+    /// Which part of the service this is: `chat`, `media`, `call`, `push`, `web`.
+    pub part: Option<&'static str>,
+    /// Why the flow belongs to its service, for people.
+    pub service_why: String,
+    /// The last packet time of the run when this flow was measured: how long the capture could have seen an answer.
+    pub observed_until: Timestamp,
+}
+
+impl Detail {
+    /// Packets kept from the start of a flow.
+    pub const HEAD: usize = 64;
+    /// Packets kept from its end.
+    pub const TAIL: usize = 64;
+
+    /// One side.
+    #[must_use]
+    pub const fn side(&self, direction: Direction) -> &SideFacts {
+        match direction {
+            Direction::Up => &self.client,
+            Direction::Down => &self.server,
+        }
+    }
+}
