@@ -12,6 +12,7 @@
     reason = "bytes come from an enemy"
 )]
 
+mod call;
 mod datagram;
 mod datagram_class;
 pub mod dns;

@@ -422,10 +422,10 @@ pub(super) mod tests {
             &[0xff; 1300],
             b"\xc0\0\0\0\0\0\0",
         ] {
-            assert!(!datagram_may_start(datagram, (50_000, 443)));
+            assert!(!is_quic(datagram));
         }
         let negotiation = hex("8b 00000000 00 08 f067a5502a4262b5 00000001 1a2a3a4a");
-        assert!(datagram_may_start(&negotiation, (443, 50_000)));
+        assert!(is_quic(&negotiation));
     }
 
     proptest! {
