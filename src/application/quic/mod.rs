@@ -428,6 +428,29 @@ pub(super) mod tests {
         assert!(is_quic(&negotiation));
     }
 
+    #[test]
+    #[ignore = "a measurement: cargo test --release quic_initial -- --ignored --nocapture"]
+    fn measure_quic_initial() {
+        const ROUNDS: u32 = 20_000;
+        let mut frames = crypto(0, &message("web.whatsapp.com"));
+        frames.resize(1162, 0);
+        let packet = initial(1, &ID, &ID, &frames);
+        #[expect(clippy::disallowed_methods, reason = "a measurement needs a clock")]
+        let start = std::time::Instant::now();
+        for _ in 0..ROUNDS {
+            let (found, _) = recognise(&[(Side::A, std::hint::black_box(&packet))]);
+            assert!(found.sni.is_some());
+        }
+        eprintln!("{:?} a hello in one Initial", start.elapsed() / ROUNDS);
+        #[expect(clippy::disallowed_methods, reason = "a measurement needs a clock")]
+        let start = std::time::Instant::now();
+        for _ in 0..ROUNDS {
+            let profile = keys::profile(1).unwrap();
+            std::hint::black_box(Keys::client(profile, std::hint::black_box(&ID)));
+        }
+        eprintln!("{:?} of it for the keys", start.elapsed() / ROUNDS);
+    }
+
     proptest! {
         #[test]
         fn any_datagrams_end(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
