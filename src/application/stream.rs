@@ -1,16 +1,17 @@
 //! The recogniser of a TCP flow: gives each side's bytes to the one reader that claims them.
 
 use super::{
-    Appetite, Application, Arrival, Progress, Recognised, dns, http, mtproto, noise, others, stun,
-    tls,
+    Appetite, Application, Arrival, Progress, Recognised, call, datagram, dns, http, mtproto,
+    noise, others, stun, tls,
 };
 use crate::types::{FlowKey, Frame, Side, Timestamp};
 
 /// Bytes of a side that are looked at. A hello lies within them, and so does the known freeze after 16 to 20 KB.
 pub const STREAM_LIMIT: u32 = 64 * 1024;
 
-/// Bytes that the openings may ask for before one of them must claim the stream: MTProto's obfuscated start, the longest, has 64.
-const OPENING_LIMIT: usize = 256;
+/// Bytes that the openings may ask for before one of them must claim the stream: the longest is the first frame of an MTProto stream that is
+/// told by its checksum.
+const OPENING_LIMIT: usize = 4 * 1024 + 64;
 
 /// Recognises what one TCP flow says.
 ///
@@ -19,6 +20,7 @@ const OPENING_LIMIT: usize = 256;
 pub struct StreamRecogniser {
     lanes: [Lane; 2],
     ports: [u16; 2],
+    dns: dns::DnsConversation,
     found: Recognised,
 }
 
@@ -45,6 +47,10 @@ enum Reading {
     Tls(Box<tls::Reader>),
     /// An HTTP head.
     Http(http::Reader),
+    /// DNS messages behind their lengths; what has come of the next one.
+    Dns(Vec<u8>),
+    /// STUN messages and TURN channels; what has come of the next one.
+    Turn(Vec<u8>),
     /// A protocol in which TLS may begin later (STARTTLS, a proxy).
     Search(Search),
     /// Read as far as it is of use, or as it can be.
@@ -66,6 +72,7 @@ impl StreamRecogniser {
         Self {
             lanes: <[Lane; 2]>::default(),
             ports: [key.a.port, key.b.port],
+            dns: dns::DnsConversation::default(),
             found: Recognised::default(),
         }
     }
@@ -80,7 +87,14 @@ impl StreamRecogniser {
         };
         let room = STREAM_LIMIT.saturating_sub(lane.seen) as usize;
         let within = fresh.get(..room).unwrap_or(fresh);
-        lane.bytes(within, &other.reading, &arrival, &mut self.found);
+        let mut context = Context {
+            other: &other.reading,
+            ports: self.ports,
+            dns: &mut self.dns,
+            arrival: &arrival,
+            found: &mut self.found,
+        };
+        lane.bytes(within, &mut context);
         if lane.seen >= STREAM_LIMIT {
             lane.end();
         }
@@ -93,6 +107,11 @@ impl StreamRecogniser {
             ([lane, _], Side::A) | ([_, lane], Side::B) => lane.end(),
         }
         self.appetite()
+    }
+
+    /// The DNS questions of the flow; to be asked for before [`finish`](Self::finish).
+    pub fn take_dns(&mut self) -> Vec<dns::DnsFact> {
+        std::mem::take(&mut self.dns).finish()
     }
 
     /// Everything that was recognised.
@@ -114,6 +133,10 @@ impl StreamRecogniser {
     fn appetite(&self) -> Appetite {
         let [a, b] = &self.lanes;
         let nothing_yet = self.found.application == Application::Unknown;
+        // All that MTProto shows is its beginning.
+        if self.found.application == Application::Mtproto {
+            return Appetite::Full;
+        }
         match (&a.reading, &b.reading) {
             (Reading::Done | Reading::Unknown, Reading::Done | Reading::Unknown) => Appetite::Full,
             // One side is nobody's and the other has not spoken: waiting for it would hold memory for every flow of an unknown protocol.
@@ -128,22 +151,31 @@ impl StreamRecogniser {
     }
 }
 
+/// What a lane needs beside its bytes.
+struct Context<'a> {
+    other: &'a Reading,
+    ports: [u16; 2],
+    dns: &'a mut dns::DnsConversation,
+    arrival: &'a Arrival,
+    found: &'a mut Recognised,
+}
+
 impl Lane {
     /// Takes fresh bytes; while nobody has claimed the side, holds back as few as the openings need.
-    fn bytes(&mut self, fresh: &[u8], other: &Reading, arrival: &Arrival, found: &mut Recognised) {
+    fn bytes(&mut self, fresh: &[u8], context: &mut Context<'_>) {
         self.seen = self.seen.saturating_add(fresh.len() as u32);
         let Reading::Opening(first) = &mut self.reading else {
-            self.read(fresh, other, arrival, found);
+            self.read(fresh, context);
             return;
         };
         let held = first.len();
         let room = OPENING_LIMIT.saturating_sub(held);
         let within = fresh.get(..room).unwrap_or(fresh);
         let claim = if held == 0 {
-            claim(within, arrival, found)
+            claim(within, context)
         } else {
             first.extend_from_slice(within);
-            claim(first, arrival, found)
+            claim(first, context)
         };
         let reading = match claim {
             Progress::NeedMore if within.len() < room => {
@@ -153,19 +185,20 @@ impl Lane {
                 return;
             }
             Progress::Done { message, .. } => message,
-            Progress::NeedMore | Progress::NotThis if other.may_upgrade() => {
+            Progress::NeedMore | Progress::NotThis if context.other.may_upgrade() => {
                 Reading::Search(Search::default())
             }
             Progress::NeedMore | Progress::NotThis => Reading::Unknown,
         };
         if let Reading::Opening(first) = std::mem::replace(&mut self.reading, reading) {
-            self.read(first.get(..held).unwrap_or(&[]), other, arrival, found);
+            self.read(first.get(..held).unwrap_or(&[]), context);
         }
-        self.read(fresh, other, arrival, found);
+        self.read(fresh, context);
     }
 
     /// Passes bytes to the reader, and to the next one where that reader's part ends.
-    fn read(&mut self, fresh: &[u8], other: &Reading, arrival: &Arrival, found: &mut Recognised) {
+    fn read(&mut self, fresh: &[u8], context: &mut Context<'_>) {
+        let arrival = context.arrival;
         let mut rest = fresh;
         while !rest.is_empty() {
             match &mut self.reading {
@@ -179,28 +212,60 @@ impl Lane {
                     rest = rest.get(taken..).unwrap_or(&[]);
                     if *left == 0 {
                         let end = u32::from(*length);
-                        tls::ssl2_hello(*version, end, arrival, found);
+                        tls::ssl2_hello(*version, end, arrival, context.found);
                         self.reading = Reading::Tls(Box::new(tls::Reader::new(end)));
                     }
                 }
                 Reading::Tls(reader) => {
-                    reader.bytes(rest, arrival, found);
+                    reader.bytes(rest, arrival, context.found);
                     if reader.is_lost() {
                         self.reading = Reading::Done;
                     }
                     return;
                 }
                 Reading::Http(reader) => {
-                    let (head, used) = reader.bytes(rest, arrival, found);
+                    let (head, used) = reader.bytes(rest, arrival, context.found);
                     rest = rest.get(used..).unwrap_or(&[]);
                     let search = || Reading::Search(Search::from(reader.taken()));
                     self.reading = match head {
                         http::Head::Open => return,
                         http::Head::Other => search(),
                         // the answer to a CONNECT
-                        http::Head::Done if other.may_upgrade() => search(),
+                        http::Head::Done if context.other.may_upgrade() => search(),
                         http::Head::Done => Reading::Done,
                     };
+                }
+                Reading::Dns(held) => {
+                    held.extend_from_slice(rest);
+                    let left = messages(held, |bytes| match dns::frame(bytes) {
+                        Progress::Done { message, used } => {
+                            datagram::note_dns(context.found, &message, arrival.side);
+                            let (frame, time) = (arrival.frame, arrival.time);
+                            context.dns.take(arrival.side, &message, frame, time);
+                            Progress::Done { message: (), used }
+                        }
+                        Progress::NeedMore => Progress::NeedMore,
+                        Progress::NotThis => Progress::NotThis,
+                    });
+                    if !left {
+                        self.reading = Reading::Done;
+                    }
+                    return;
+                }
+                Reading::Turn(held) => {
+                    held.extend_from_slice(rest);
+                    let left = messages(held, |bytes| match stun::frame(bytes, true) {
+                        Progress::Done { message, used } => {
+                            note_turn(&message, arrival, context.found);
+                            Progress::Done { message: (), used }
+                        }
+                        Progress::NeedMore => Progress::NeedMore,
+                        Progress::NotThis => Progress::NotThis,
+                    });
+                    if !left {
+                        self.reading = Reading::Done;
+                    }
+                    return;
                 }
                 Reading::Search(search) => {
                     let Some(hit) = search.bytes(rest) else {
@@ -208,9 +273,9 @@ impl Lane {
                     };
                     rest = rest.get(hit.start..).unwrap_or(&[]);
                     // What spoke before the upgrade is not what the conversation is for.
-                    found.application = Application::Tls;
+                    context.found.application = Application::Tls;
                     let mut reader = Box::new(tls::Reader::new(hit.at));
-                    reader.bytes(hit.held(), arrival, found);
+                    reader.bytes(hit.held(), arrival, context.found);
                     self.reading = Reading::Tls(reader);
                 }
                 Reading::Opening(_) | Reading::Done | Reading::Unknown => return,
@@ -242,60 +307,160 @@ impl Reading {
     }
 }
 
-/// A recogniser of protocols whose first bytes say all: it notes what it sees in [`Recognised`] and says whether the stream is its own.
-type Signature = fn(&[u8], &Arrival, &mut Recognised) -> Progress<()>;
+/// Takes whole messages off the front of `held`; false when it stopped being messages.
+fn messages(held: &mut Vec<u8>, mut next: impl FnMut(&[u8]) -> Progress<()>) -> bool {
+    let mut at = 0;
+    let left = loop {
+        match next(held.get(at..).unwrap_or(&[])) {
+            Progress::Done { used, .. } if used > 0 => at += used,
+            Progress::NeedMore => break true,
+            _ => break false,
+        }
+    };
+    held.drain(..at.min(held.len()));
+    left
+}
 
-/// The recognisers of first bytes, one a line, in the order in which they are asked.
-const SIGNATURES: &[Signature] = &[
-    noise::claim,
-    others::claim,
-    stun::claim,
-    dns::claim,
-    // Last: any bytes may be an obfuscated opening until there are 64 of them.
-    mtproto::claim,
-];
-
-/// Who claims a stream that begins with `first`.
-///
-/// The first in the list that does not decline decides, also by asking for more: so the answer does not depend on how the stream was cut.
-fn claim(first: &[u8], arrival: &Arrival, found: &mut Recognised) -> Progress<Reading> {
-    match tls::opening(first) {
-        Progress::Done { .. } => return claimed(Reading::Tls(Box::default())),
-        Progress::NeedMore => return Progress::NeedMore,
-        Progress::NotThis => {}
+/// Notes a frame of STUN or TURN over TCP.
+fn note_turn(frame: &stun::TurnFrame, arrival: &Arrival, found: &mut Recognised) {
+    found.application = Application::Stun;
+    if let stun::TurnFrame::Message(message) = frame {
+        found.signature = found.signature.or(stun::dialect(message));
+        stun::note(call::facts(found), message, arrival.side);
     }
-    match tls::ssl2_opening(first) {
+}
+
+/// A recogniser of a stream's first bytes.
+type Opening = fn(&[u8], &mut Context<'_>) -> Progress<Reading>;
+
+/// The recognisers, one a line, in the order in which they are asked. What waits for many bytes of anything stands late.
+const OPENINGS: [Opening; 9] = [
+    |first, _| as_reading(&tls::opening(first), || Reading::Tls(Box::default())),
+    |first, _| match tls::ssl2_opening(first) {
         Progress::Done {
             message: version,
             used,
         } => {
             let length = used as u16;
-            return claimed(Reading::Ssl2 {
+            claimed(Reading::Ssl2 {
                 version,
                 length,
                 left: length,
-            });
+            })
         }
-        Progress::NeedMore => return Progress::NeedMore,
-        Progress::NotThis => {}
-    }
-    match http::opening(first) {
-        Progress::Done { .. } => return claimed(Reading::Http(http::Reader::default())),
-        Progress::NeedMore => return Progress::NeedMore,
-        Progress::NotThis => {}
-    }
-    for signature in SIGNATURES {
-        match signature(first, arrival, found) {
-            Progress::Done { .. } => return claimed(Reading::Done),
-            Progress::NeedMore => return Progress::NeedMore,
+        Progress::NeedMore => Progress::NeedMore,
+        Progress::NotThis => Progress::NotThis,
+    },
+    |first, _| {
+        as_reading(&http::opening(first), || {
+            Reading::Http(http::Reader::default())
+        })
+    },
+    noise_opening,
+    noise_answer,
+    |first, context| {
+        // DNS has no mark of its own, so elsewhere than on its port it would claim what looks like it by chance.
+        if context.ports.contains(&53) {
+            as_reading(&dns::frame(first), || Reading::Dns(Vec::new()))
+        } else {
+            Progress::NotThis
+        }
+    },
+    |first, _| as_reading(&stun::frame(first, false), || Reading::Turn(Vec::new())),
+    viber_opening,
+    mtproto_opening,
+];
+
+/// Who claims a stream that begins with `first`.
+///
+/// The first in the list that does not decline decides, also by asking for more: so the answer does not depend on how the stream was cut.
+fn claim(first: &[u8], context: &mut Context<'_>) -> Progress<Reading> {
+    for opening in OPENINGS {
+        match opening(first, context) {
             Progress::NotThis => {}
+            decided => return decided,
         }
     }
-    match upgradable(first) {
-        Progress::Done { .. } => claimed(Reading::Search(Search::default())),
+    as_reading(&upgradable(first), || Reading::Search(Search::default()))
+}
+
+fn as_reading<T>(progress: &Progress<T>, reading: impl FnOnce() -> Reading) -> Progress<Reading> {
+    match progress {
+        Progress::Done { .. } => claimed(reading()),
         Progress::NeedMore => Progress::NeedMore,
         Progress::NotThis => Progress::NotThis,
     }
+}
+
+/// Notes a client's hello of `used` bytes in a protocol of a messenger's own.
+fn own_protocol(
+    application: Application,
+    signature: (&'static str, &'static str),
+    used: usize,
+    context: &mut Context<'_>,
+) {
+    let (found, arrival) = (&mut *context.found, context.arrival);
+    found.application = application;
+    found.signature = Some(signature);
+    found.client = Some(arrival.side);
+    found.hello_frame = Some(arrival.frame);
+    found.hello_time = Some(arrival.time);
+    found.hello_end = used as u32;
+}
+
+/// WhatsApp's chat, from the client.
+fn noise_opening(first: &[u8], context: &mut Context<'_>) -> Progress<Reading> {
+    let progress = noise::client_hello(first);
+    if let Progress::Done { used, .. } = progress {
+        let why = "prologue and Noise hello of WhatsApp's own transport";
+        own_protocol(Application::WhatsappNoise, ("whatsapp", why), used, context);
+    }
+    as_reading(&progress, || Reading::Done)
+}
+
+/// WhatsApp's chat, from the server: a few bytes, which mean this only after the client's hello.
+fn noise_answer(first: &[u8], context: &mut Context<'_>) -> Progress<Reading> {
+    if context.found.application != Application::WhatsappNoise {
+        return Progress::NotThis;
+    }
+    let progress = noise::server_hello(first);
+    if let Progress::Done { .. } = progress {
+        context.found.server_hello_frame = Some(context.arrival.frame);
+    }
+    as_reading(&progress, || Reading::Done)
+}
+
+/// Telegram's MTProto, from the client.
+fn mtproto_opening(first: &[u8], context: &mut Context<'_>) -> Progress<Reading> {
+    if context.found.application != Application::Unknown {
+        return Progress::NotThis;
+    }
+    let progress = mtproto::client_hello(first);
+    if let Progress::Done { message, used } = &progress {
+        let why = if message.obfuscated {
+            "obfuscated opening of MTProto, which carries its own key"
+        } else {
+            "opening of MTProto"
+        };
+        own_protocol(Application::Mtproto, ("telegram", why), *used, context);
+    }
+    as_reading(&progress, || Reading::Done)
+}
+
+/// Viber's first packet, on its ports (docs/detection.md, D2): its marks are three bytes.
+fn viber_opening(first: &[u8], context: &mut Context<'_>) -> Progress<Reading> {
+    if !context
+        .ports
+        .iter()
+        .any(|port| matches!(port, 4244 | 5242 | 5243))
+    {
+        return Progress::NotThis;
+    }
+    let progress = others::viber(first);
+    if let Progress::Done { .. } = progress {
+        context.found.signature = Some(("viber", "first bytes of Viber's protocol"));
+    }
+    as_reading(&progress, || Reading::Done)
 }
 
 fn claimed(message: Reading) -> Progress<Reading> {
@@ -304,19 +469,24 @@ fn claimed(message: Reading) -> Progress<Reading> {
 
 /// Whether a side's first bytes could be wanted by any recogniser.
 ///
-/// A few nanoseconds, and nothing allocated: flows for which this is false of both sides cost nothing here.
+/// Nothing is kept: flows for which this is false of both sides cost nothing else here. A few nanoseconds for zeros, some hundred for random
+/// bytes, which must be decrypted to see that they are not Telegram's.
 #[must_use]
 pub fn stream_may_start(first: &[u8]) -> bool {
-    !matches!(tls::opening(first), Progress::NotThis)
-        || !matches!(http::opening(first), Progress::NotThis)
-        || !matches!(upgradable(first), Progress::NotThis)
-        || !matches!(tls::ssl2_opening(first), Progress::NotThis)
-        || !matches!(noise::client_hello(first), Progress::NotThis)
-        || !matches!(noise::server_hello(first), Progress::NotThis)
-        || !matches!(others::viber(first), Progress::NotThis)
-        || !matches!(stun::frame(first, false), Progress::NotThis)
-        || !matches!(dns::frame(first), Progress::NotThis)
-        || !matches!(mtproto::client_hello(first), Progress::NotThis)
+    // no protocol in the list begins so; tests and idle tunnels do
+    if first.starts_with(&[0; 8]) {
+        return false;
+    }
+    let wanted = |progress: Progress<()>| progress != Progress::NotThis;
+    wanted(tls::opening(first))
+        || wanted(http::opening(first))
+        || wanted(upgradable(first))
+        || tls::ssl2_opening(first) != Progress::NotThis
+        || noise::client_hello(first) != Progress::NotThis
+        || stun::frame(first, false) != Progress::NotThis
+        || others::viber(first) != Progress::NotThis
+        || mtproto::client_hello(first) != Progress::NotThis
+        || dns::frame(first) != Progress::NotThis
 }
 
 /// Whether a stream begins like a protocol that may turn into TLS later.
@@ -604,6 +774,75 @@ mod tests {
         let appetite = recogniser.bytes(Side::A, &[0; 100], Frame::new(0, 1), Timestamp(0));
         assert_eq!(appetite, Appetite::Full);
         assert!(stream_may_start(&[22]) && stream_may_start(b"GE") && stream_may_start(b"220 hi"));
+    }
+
+    #[test]
+    fn few_random_streams_are_wanted() {
+        let mut state = 7_u64;
+        let mut byte = || {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(99);
+            (state >> 56) as u8
+        };
+        let streams = (0..2000).map(|_| (0..500).map(|_| byte()).collect::<Vec<u8>>());
+        let wanted = streams.filter(|stream| stream_may_start(stream)).count();
+        // four printable bytes, and what waits for a whole frame of up to 4 KB: measured 3 %
+        assert!(wanted < 100, "{wanted} of 2000");
+    }
+
+    #[test]
+    #[ignore = "a measurement: cargo test --release stream_openings -- --ignored --nocapture"]
+    fn measure_stream_openings() {
+        const ROUNDS: u32 = 200_000;
+        let random: Vec<u8> = (0..1448_u32)
+            .map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8 | 0x80)
+            .collect();
+        for (what, bytes) in [("zeros", vec![0; 1448]), ("random bytes", random)] {
+            #[expect(clippy::disallowed_methods, reason = "a measurement needs a clock")]
+            let start = std::time::Instant::now();
+            for _ in 0..ROUNDS {
+                std::hint::black_box(stream_may_start(std::hint::black_box(&bytes)));
+            }
+            eprintln!("{:?} to decline {what}", start.elapsed() / ROUNDS);
+        }
+        let hello = records(1, &ordinary("web.whatsapp.com"), 9999);
+        #[expect(clippy::disallowed_methods, reason = "a measurement needs a clock")]
+        let start = std::time::Instant::now();
+        for _ in 0..ROUNDS {
+            assert!(recognise(&[std::hint::black_box(&hello)]).sni.is_some());
+        }
+        eprintln!("{:?} a hello", start.elapsed() / ROUNDS);
+    }
+
+    #[test]
+    fn dns_over_tcp_is_read_from_both_sides_in_any_pieces() {
+        let mut key = key();
+        key.b.port = 53;
+        let mut question = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+        question.extend_from_slice(b"\x01t\x02me\0\0\x01\0\x01");
+        let mut answer = question.clone();
+        (answer[2], answer[3]) = (0x81, 0x83);
+        let framed = |message: &[u8]| {
+            let mut bytes = (message.len() as u16).to_be_bytes().to_vec();
+            bytes.extend_from_slice(message);
+            bytes
+        };
+        let mut recogniser = StreamRecogniser::new(&key);
+        assert!(stream_may_start(&framed(&question)));
+        for byte in framed(&question) {
+            recogniser.bytes(Side::A, &[byte], Frame::new(0, 1), Timestamp(0));
+        }
+        let twice = [framed(&answer), framed(&answer)].concat();
+        recogniser.bytes(Side::B, &twice, Frame::new(0, 2), Timestamp(5));
+        let facts = recogniser.take_dns();
+        assert_eq!(facts.len(), 1);
+        assert_eq!((facts[0].name.as_str(), facts[0].rcode), ("t.me", Some(3)));
+        let found = recogniser.finish();
+        assert_eq!(
+            (found.application, found.client),
+            (Application::Dns, Some(Side::A))
+        );
     }
 
     /// Streams that come near to meaning something.
