@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn stun_then_media_is_a_call_with_its_losses() {
-        assert!(datagram_may_start(&binding(0), (50_000, 3478)));
+        assert!(datagram_may_start(&binding(0), [50_000, 3478]));
         let mut datagrams = vec![(Side::A, binding(0)), (Side::B, binding(1))];
         assert_eq!(recognise(&datagrams).application, Application::Stun);
         datagrams.extend([1, 2, 3, 6].map(|sequence| (Side::B, rtp_packet(sequence))));

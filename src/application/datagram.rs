@@ -145,8 +145,7 @@ fn is_viber(payload: &[u8], ports: [u16; 2]) -> bool {
 
 /// Whether a datagram could be wanted by any recogniser. `ports` are side A's and B's.
 #[must_use]
-pub fn datagram_may_start(payload: &[u8], ports: (u16, u16)) -> bool {
-    let ports = [ports.0, ports.1];
+pub fn datagram_may_start(payload: &[u8], ports: [u16; 2]) -> bool {
     quic::is_quic(payload)
         || is_dns(payload, ports)
         || Call::part(payload).is_some()

@@ -264,6 +264,7 @@ fn a_filter_leaves_packets_out_and_keeps_their_numbers() {
     let options = Options {
         filter: Some("greater 60".to_owned()),
         hash: false,
+        ..Options::default()
     };
     let times: Vec<u64> = (0..50).collect();
     let file = pcap(&times);
@@ -291,6 +292,7 @@ fn a_filter_that_does_not_compile_is_an_error() {
     let options = Options {
         filter: Some("tcp prot".to_owned()),
         hash: false,
+        ..Options::default()
     };
     let (_folder, _, errors) = run_over(&[("a", &pcap(&[1]))], &options);
     assert!(matches!(errors.as_slice(), [CaptureError::Filter { .. }]));
@@ -302,6 +304,7 @@ fn a_filter_needs_the_feature_and_says_so() {
     let options = Options {
         filter: Some("tcp".to_owned()),
         hash: false,
+        ..Options::default()
     };
     let (_folder, _, errors) = run_over(&[("a", &pcap(&[1]))], &options);
     assert!(
@@ -403,6 +406,7 @@ fn real_captures_hold_as_many_packets_as_others_count() {
             &Options {
                 filter: None,
                 hash: true,
+                ..Options::default()
             },
         );
         let packets = all(&mut run).len() as u64;

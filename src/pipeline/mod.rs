@@ -167,7 +167,8 @@ pub fn analyze(
         drop(dispatcher);
         barrier.wait();
         for (last, handle) in workers {
-            drop(last.send(remains.last.unwrap_or_default()));
+            // a worker that is gone reads nothing
+            last.send(remains.last.unwrap_or_default()).ok();
             if let Ok((flows, undecoded, evicted)) = handle.join() {
                 parts.push(flows);
                 for (place, count) in undecoded {

@@ -146,14 +146,7 @@ impl<'a> Worker<'a> {
             return;
         };
         let datagram = match packet.transport {
-            Transport::Udp => {
-                let class = classify_datagram(packet.payload);
-                Datagram {
-                    kind: class.kind,
-                    number: class.number,
-                    stream: class.stream,
-                }
-            }
+            Transport::Udp => classify_datagram(packet.payload),
             _ => Datagram::default(),
         };
         let finished = &mut self.finished;
@@ -395,7 +388,7 @@ fn feed_datagram(table: &mut FlowTable<Rider>, placed: Placed, item: &Item, pack
         let Some(key) = table.key(placed.flow) else {
             return;
         };
-        if !datagram_may_start(packet.payload, (key.a.port, key.b.port)) {
+        if !datagram_may_start(packet.payload, [key.a.port, key.b.port]) {
             return;
         }
         table.mount(placed.flow, Rider::datagrams(&key));
