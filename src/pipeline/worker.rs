@@ -3,7 +3,7 @@ use crate::application::{
 };
 use crate::decode::{Decoded, Transport, decode};
 use crate::facts::{Detail, Summary};
-use crate::flow::{Datagram, Finished, FlowTable, Hints, Measurement, Placed};
+use crate::flow::{Datagram, Finished, FlowTable, Hints, Measurement, PacketKind, Placed};
 use crate::service::{Catalogue, Clue};
 use crate::types::{Endpoint, Side, Timestamp};
 
@@ -149,6 +149,9 @@ impl<'a> Worker<'a> {
             Transport::Udp => classify_datagram(packet.payload),
             _ => Datagram::default(),
         };
+        if datagram.kind == PacketKind::Dns && datagram.stream == 1 {
+            self.names.expect();
+        }
         let finished = &mut self.finished;
         let placed = table.packet(
             item.hash,
@@ -195,8 +198,12 @@ impl<'a> Worker<'a> {
             request_from: recognised.as_ref().and_then(|recognised| recognised.client),
             service_at: self.service_at(&flow.key),
         };
+        let key = flow.key;
         let (measured, _) = flow.measure(hints, now);
-        let recognised = recognised.map(|recognised| *recognised).unwrap_or_default();
+        let mut recognised = recognised.map(|recognised| *recognised).unwrap_or_default();
+        for fact in std::mem::take(&mut recognised.dns) {
+            self.names.note_fact(&key, fact);
+        }
         let clue = clue(&recognised, measured.key.b, measured.key.protocol, None);
         let belonging = self.catalogue.classify(&clue);
         let summary = summary(&measured, belonging.service.0);
