@@ -55,6 +55,11 @@ impl Call {
         self.claimed
     }
 
+    /// The questions so far.
+    pub(super) fn take_dns(&mut self) -> Vec<dns::DnsFact> {
+        std::mem::take(&mut self.dns).finish()
+    }
+
     /// The questions of the flow go to the facts at its end.
     pub(super) fn finish(self, found: &mut Recognised) {
         self.count(found);
@@ -80,7 +85,11 @@ impl Call {
             Side::A => a,
             Side::B => b,
         };
+        let known = side.alerts.len();
         let hello = side.take(payload, arrival.frame);
+        for (description, frame) in side.alerts.iter().skip(known) {
+            found.alerts.push((arrival.side, *description, *frame));
+        }
         if let Some(body) = hello
             && found.hello_frame.is_none()
         {

@@ -1,7 +1,7 @@
 //! The recogniser of a UDP flow: gives each datagram to the one reader that claims the flow.
 
 use super::call::{self, Call};
-use super::{Appetite, Arrival, Recognised, quic, stun};
+use super::{Appetite, Arrival, Recognised, dns, quic, stun};
 use crate::types::{FlowKey, Frame, Side, Timestamp};
 
 /// Datagrams after which a flow that nobody has claimed is nobody's. Tools against DPI send a fake or two first, and media takes three of one side.
@@ -85,6 +85,14 @@ impl DatagramRecogniser {
         }
     }
 
+    /// The DNS questions of the flow so far; what is left of them is in [`finish`](Self::finish).
+    pub fn take_dns(&mut self) -> Vec<dns::DnsFact> {
+        match &mut self.reading {
+            Reading::Call(call) => call.take_dns(),
+            _ => Vec::new(),
+        }
+    }
+
     /// Everything that was recognised.
     #[must_use]
     pub fn finish(mut self) -> Recognised {
@@ -97,7 +105,8 @@ impl DatagramRecogniser {
 
 /// Whether a datagram could be wanted by any recogniser: a few nanoseconds, and nothing allocated. `ports` are side A's and B's.
 #[must_use]
-pub fn datagram_may_start(payload: &[u8], ports: [u16; 2]) -> bool {
+pub fn datagram_may_start(payload: &[u8], ports: (u16, u16)) -> bool {
+    let ports = [ports.0, ports.1];
     quic::is_quic(payload) || call::may_start(payload, ports)
 }
 

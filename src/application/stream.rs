@@ -109,6 +109,11 @@ impl StreamRecogniser {
         self.appetite()
     }
 
+    /// The DNS questions of the flow so far; what is left of them is in [`finish`](Self::finish).
+    pub fn take_dns(&mut self) -> Vec<dns::DnsFact> {
+        std::mem::take(&mut self.dns).finish()
+    }
+
     /// Everything that was recognised.
     #[must_use]
     pub fn finish(self) -> Recognised {

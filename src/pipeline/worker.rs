@@ -395,7 +395,7 @@ fn feed_datagram(table: &mut FlowTable<Rider>, placed: Placed, item: &Item, pack
         let Some(key) = table.key(placed.flow) else {
             return;
         };
-        if !datagram_may_start(packet.payload, [key.a.port, key.b.port]) {
+        if !datagram_may_start(packet.payload, (key.a.port, key.b.port)) {
             return;
         }
         table.mount(placed.flow, Rider::datagrams(&key));

@@ -325,7 +325,7 @@ pub(super) mod tests {
             let packet = seal4(version, &header);
             assert_eq!(packet[..48], hex(head));
             assert_eq!(packet[packet.len() - 16..], hex(tail));
-            assert!(datagram_may_start(&packet, [50_000, 443]));
+            assert!(datagram_may_start(&packet, (50_000, 443)));
             let (found, _) = recognise(&[(Side::A, &packet)]);
             assert_eq!(found.application, Application::Quic);
             assert_eq!(found.sni.as_deref(), Some("example.com"));
