@@ -1,234 +1,332 @@
-//! Calls: STUN, TURN channels, DTLS and RTP, which share one pair of ports and are told apart by the first byte (RFC 7983).
+//! The reader of a UDP flow that may be a call: STUN, DTLS and media on one pair of ports (RFC 7983), and DNS beside them.
 
+use super::dns::{self, DnsConversation};
+use super::dtls::{self, DtlsSide};
+use super::rtp::{self, RtpSide};
 use super::tls::client_hello::{ClientHello, Over, version_name};
-use super::{Application, Arrival, CallFacts, Recognised, dtls, mtproto, others, rtp, stun};
-use crate::types::BySide;
+use super::{Application, Arrival, Recognised, mtproto, others, stun};
+use crate::types::Side;
 
-/// What a datagram says of a call; as far as one alone tells.
-pub(super) enum Part {
-    Stun(Box<stun::StunMessage>),
-    /// Whose, and what it is.
-    Known(&'static str, &'static str),
-    Channel,
-    Dtls,
-    Rtp(rtp::RtpHeader),
-}
-
-/// A flow's part of a call. Its counters run as long as the flow.
+/// What one flow's datagrams said so far. Within stated bounds whatever comes: sources, questions and one hello.
 #[derive(Debug, Default)]
 pub(super) struct Call {
-    rtp: BySide<rtp::RtpSide>,
-    dtls: BySide<dtls::DtlsSide>,
-    had_dtls: bool,
-    had_stun: bool,
-    datagrams: u8,
+    rtp: [RtpSide; 2],
+    dtls: [DtlsSide; 2],
+    dns: DnsConversation,
+    claimed: bool,
 }
 
-/// Datagrams after which RTP must have shown itself: one header of two fixed bits is a quarter of all random datagrams.
-const UNPROVEN_LIMIT: u8 = 16;
+/// Whether a datagram could belong here: a few nanoseconds, nothing allocated. `ports` keep the local network's lookalikes of DNS out.
+pub(super) fn may_start(payload: &[u8], ports: [u16; 2]) -> bool {
+    use crate::flow::PacketKind as Kind;
+    match super::classify_datagram(payload).kind {
+        Kind::StunRequest
+        | Kind::StunSuccess
+        | Kind::StunError
+        | Kind::StunIndication
+        | Kind::DtlsHello
+        | Kind::DtlsOther
+        | Kind::Rtp
+        | Kind::Rtcp => true,
+        Kind::Dns => dns::ports_may_carry(ports),
+        _ => others::is_discord_discovery(payload) || mtproto::reflector(payload).is_some(),
+    }
+}
 
 impl Call {
-    /// What a datagram is, if a call may consist of it.
-    pub(super) fn part(payload: &[u8]) -> Option<Part> {
-        let known = |service, why| Some(Part::Known(service, why));
-        if mtproto::reflector(payload).is_some() {
-            return known(
-                "telegram",
-                "service message of a reflector of Telegram's calls",
-            );
+    /// Takes a datagram and notes what it says. True once the flow is known to belong here.
+    pub(super) fn datagram(
+        &mut self,
+        payload: &[u8],
+        ports: [u16; 2],
+        arrival: &Arrival,
+        found: &mut Recognised,
+    ) -> bool {
+        let before = self.claimed;
+        self.claimed |= message(payload, arrival, found)
+            || self.handshake(payload, arrival, found)
+            || self.media(payload, arrival, found)
+            || self.lookup(payload, ports, arrival, found)
+            || service(payload, arrival, found);
+        if self.claimed && !before {
+            // Media that came before the proof is part of the call.
+            self.count(found);
         }
-        match payload.first()? {
-            0..=3 => {
-                if others::is_discord_discovery(payload) {
-                    return known("discord", "Discord's address discovery");
-                }
-                stun::datagram(payload).map(|message| Part::Stun(Box::new(message)))
-            }
-            20..=63 => dtls::records(payload).next().map(|_| Part::Dtls),
-            64..=79 => channel_data(payload).map(|_| Part::Channel),
-            128..=191 => match rtp::rtcp(payload) {
-                Some(_) => None,
-                None => rtp::header(payload).map(Part::Rtp),
-            },
-            _ => None,
-        }
+        self.claimed
     }
 
-    /// Whether this is no call after all.
-    pub(super) fn is_hopeless(&self, found: &Recognised) -> bool {
-        self.datagrams >= UNPROVEN_LIMIT
-            && found.application == Application::Unknown
-            && found.signature.is_none()
+    /// The questions so far.
+    pub(super) fn take_dns(&mut self) -> Vec<dns::DnsFact> {
+        std::mem::take(&mut self.dns).finish()
     }
 
-    /// Takes the next datagram.
-    pub(super) fn datagram(&mut self, payload: &[u8], arrival: &Arrival, found: &mut Recognised) {
-        self.datagrams = self.datagrams.saturating_add(1);
-        match Self::part(payload) {
-            Some(Part::Stun(message)) => {
-                self.had_stun = true;
-                let dialect = stun::dialect(&message);
-                found.signature = found.signature.or(dialect);
-                stun::note(facts(found), &message, arrival.side);
-            }
-            Some(Part::Known(service, why)) => {
-                found.signature = found.signature.or(Some((service, why)));
-            }
-            Some(Part::Channel) => {
-                let inside = channel_data(payload).and_then(rtp::header);
-                // channels belong to an allocation, so to STUN, even if the capture began after it
-                self.had_stun |= inside.is_some();
-                if let Some(header) = inside {
-                    self.rtp[arrival.side].take(&header);
-                }
-            }
-            Some(Part::Dtls) => self.dtls(payload, arrival, found),
-            Some(Part::Rtp(header)) => self.rtp[arrival.side].take(&header),
-            None => {}
-        }
-        let has_media = self.rtp.a.is_rtp() || self.rtp.b.is_rtp();
-        if has_media {
+    /// The questions of the flow go to the facts at its end.
+    pub(super) fn finish(self, found: &mut Recognised) {
+        self.count(found);
+        found.dns = self.dns.finish();
+    }
+
+    fn count(&self, found: &mut Recognised) {
+        let [a, b] = &self.rtp;
+        if (a.is_rtp() || b.is_rtp()) && found.application != Application::Dns {
             found.application = Application::Rtp;
-            let media = [&self.rtp.a, &self.rtp.b];
-            let call = facts(found);
-            call.rtp = media.map(rtp::RtpSide::packets);
-            call.rtp_missing = media.map(rtp::RtpSide::missing);
-        } else if self.had_dtls {
-            found.application = Application::Dtls;
-        } else if self.had_stun {
-            found.application = Application::Stun;
+            let call = found.call.get_or_insert_default();
+            call.rtp = [a.packets(), b.packets()];
+            call.rtp_missing = [a.missing(), b.missing()];
         }
     }
 
-    /// Takes a datagram of DTLS records.
-    fn dtls(&mut self, payload: &[u8], arrival: &Arrival, found: &mut Recognised) {
-        let side = &mut self.dtls[arrival.side];
-        let alerts = side.alerts.len();
+    fn handshake(&mut self, payload: &[u8], arrival: &Arrival, found: &mut Recognised) -> bool {
+        if !dtls::is_record(payload) {
+            return false;
+        }
+        let [a, b] = &mut self.dtls;
+        let side = match arrival.side {
+            Side::A => a,
+            Side::B => b,
+        };
+        let known = side.alerts.len();
         let hello = side.take(payload, arrival.frame);
-        self.had_dtls = true;
-        for (description, frame) in side.alerts.iter().skip(alerts) {
+        for (description, frame) in side.alerts.iter().skip(known) {
             found.alerts.push((arrival.side, *description, *frame));
         }
-        if found.server_hello_frame.is_none() && side.server_hello.is_some() {
-            found.server_hello_frame = side.server_hello;
-            found.client.get_or_insert(arrival.side.other());
-            let version = side.version.and_then(|version| version_name(version.0));
-            found.tls_version = version.map(str::to_owned).or(found.tls_version.take());
-        }
-        let hello = hello.and_then(|body| dtls::hello_without_cookie(&body));
-        let hello = hello.and_then(|body| ClientHello::read(&body, Over::Datagrams));
-        if let Some(hello) = hello
+        if let Some(body) = hello
             && found.hello_frame.is_none()
         {
-            found.client = Some(arrival.side);
             found.hello_frame = Some(arrival.frame);
             found.hello_time = Some(arrival.time);
-            if found.tls_version.is_none() {
+            found.client = found.client.or(Some(arrival.side));
+            let plain = dtls::hello_without_cookie(&body);
+            if let Some(hello) = plain.and_then(|body| ClientHello::read(&body, Over::Datagrams)) {
+                found.sni = hello.name;
+                found.alpn = hello.alpn;
+                found.ja4 = Some(hello.ja4);
+                found.ech = hello.ech;
                 found.tls_version = version_name(hello.version).map(str::to_owned);
             }
-            found.sni = hello.name;
-            found.alpn = hello.alpn;
-            found.ja4 = Some(hello.ja4);
-            found.ech = hello.ech;
         }
+        if found.server_hello_frame.is_none() {
+            found.server_hello_frame = side.server_hello;
+        }
+        if matches!(found.application, Application::Unknown | Application::Stun) {
+            found.application = Application::Dtls;
+        }
+        true
+    }
+
+    /// Media proves itself over several packets; inside a TURN channel it lies behind four bytes.
+    fn media(&mut self, payload: &[u8], arrival: &Arrival, found: &mut Recognised) -> bool {
+        let inner = match *payload {
+            [0x40..=0x4f, _, high, low, ref inner @ ..] if self.claimed => {
+                let length = usize::from(u16::from_be_bytes([high, low]));
+                inner.get(..length).unwrap_or_default()
+            }
+            _ => payload,
+        };
+        let Some(header) = rtp::header(inner) else {
+            return self.claimed && rtp::rtcp(inner).is_some();
+        };
+        let [a, b] = &mut self.rtp;
+        let side = match arrival.side {
+            Side::A => a,
+            Side::B => b,
+        };
+        side.take(&header);
+        let proven = side.is_rtp();
+        if proven
+            && matches!(
+                found.application,
+                Application::Unknown | Application::Stun | Application::Dtls
+            )
+        {
+            found.application = Application::Rtp;
+        }
+        proven
+    }
+
+    fn lookup(
+        &mut self,
+        payload: &[u8],
+        ports: [u16; 2],
+        arrival: &Arrival,
+        found: &mut Recognised,
+    ) -> bool {
+        if !dns::ports_may_carry(ports) {
+            return false;
+        }
+        let Some(message) = dns::datagram(payload) else {
+            return false;
+        };
+        self.dns
+            .take(arrival.side, &message, arrival.frame, arrival.time);
+        if found.application == Application::Unknown {
+            found.application = Application::Dns;
+            let asker = if message.answer {
+                arrival.side.other()
+            } else {
+                arrival.side
+            };
+            found.client = found.client.or(Some(asker));
+        }
+        true
     }
 }
 
-/// The facts of the call, from the first of them on.
-pub(super) fn facts(found: &mut Recognised) -> &mut CallFacts {
-    found.call.get_or_insert_default()
+/// A STUN message.
+fn message(payload: &[u8], arrival: &Arrival, found: &mut Recognised) -> bool {
+    let Some(message) = stun::datagram(payload) else {
+        return false;
+    };
+    stun::note(found.call.get_or_insert_default(), &message, arrival.side);
+    if found.signature.is_none() {
+        found.signature = stun::dialect(&message);
+    }
+    if found.application == Application::Unknown {
+        found.application = Application::Stun;
+    }
+    // Peers ask each other; only a request to a relay says who is the client.
+    if (message.class(), message.method()) == (stun::StunClass::Request, 3) {
+        found.client = found.client.or(Some(arrival.side));
+    }
+    true
 }
 
-/// What a TURN channel carries (RFC 8656, section 12.4): number, length, data, and at most three bytes of padding.
-fn channel_data(payload: &[u8]) -> Option<&[u8]> {
-    let (&[kind, _, high, low], rest) = payload.split_first_chunk()?;
-    let length = usize::from(u16::from_be_bytes([high, low]));
-    let fits = (64..=79).contains(&kind) && (length..=length + 3).contains(&rest.len());
-    fits.then_some(rest.get(..length)?)
+/// Datagrams that only one service sends.
+fn service(payload: &[u8], arrival: &Arrival, found: &mut Recognised) -> bool {
+    if let Some(message) = mtproto::reflector(payload) {
+        found.signature = Some(("telegram", "reflector of Telegram's calls"));
+        if found.application == Application::Unknown {
+            found.application = Application::Mtproto;
+        }
+        let client = match message {
+            mtproto::Reflector::Ping => arrival.side,
+            mtproto::Reflector::Reply => arrival.side.other(),
+        };
+        found.client = found.client.or(Some(client));
+        return true;
+    }
+    if others::is_discord_discovery(payload) {
+        found.signature = Some(("discord", "address discovery of Discord's voice"));
+        return true;
+    }
+    false
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::application::{DatagramRecogniser, datagram_may_start};
-    use crate::types::{FlowKey, Frame, Side, Timestamp};
+    use crate::application::sample::capture;
+    use crate::application::{DatagramRecogniser, StreamRecogniser, sample};
+    use crate::types::{Endpoint, FlowKey, Frame, Protocol, Timestamp};
+    use std::collections::BTreeMap;
 
-    fn rtp_packet(sequence: u16) -> Vec<u8> {
-        let mut packet = vec![0x80, 111];
-        packet.extend_from_slice(&sequence.to_be_bytes());
-        packet.extend_from_slice(&[0, 0, 0, 9, 1, 2, 3, 4]);
-        packet.extend_from_slice(&[7; 20]);
-        packet
-    }
+    type Ends = ((std::net::IpAddr, u16), (std::net::IpAddr, u16));
 
-    fn binding(kind: u8) -> Vec<u8> {
-        let mut packet = vec![kind, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42];
-        packet.extend_from_slice(&[5; 12]);
-        packet
-    }
-
-    fn recognise(datagrams: &[(Side, Vec<u8>)]) -> Recognised {
-        let mut recogniser = DatagramRecogniser::new(&FlowKey::default());
-        for (i, (side, datagram)) in datagrams.iter().enumerate() {
-            let frame = Frame::new(0, i as u64 + 1);
-            recogniser.datagram(*side, datagram, true, frame, Timestamp(0));
+    /// What is recognised in each UDP flow of a capture.
+    fn flows(name: &str) -> Option<BTreeMap<Ends, Recognised>> {
+        let mut flows: BTreeMap<Ends, DatagramRecogniser> = BTreeMap::new();
+        for (number, packet) in (1..).zip(capture(name)?) {
+            if packet.protocol != Protocol::Udp {
+                continue;
+            }
+            let (there, back) = ((packet.from, packet.to), (packet.to, packet.from));
+            let (key, side) = if flows.contains_key(&back) {
+                (back, Side::B)
+            } else {
+                (there, Side::A)
+            };
+            let end = |(address, port): (std::net::IpAddr, u16)| Endpoint {
+                address: address.into(),
+                port,
+            };
+            let flow = flows.entry(key).or_insert_with(|| {
+                DatagramRecogniser::new(&FlowKey {
+                    a: end(key.0),
+                    b: end(key.1),
+                    protocol: Protocol::Udp,
+                })
+            });
+            let _ = flow.datagram(
+                side,
+                &packet.payload,
+                true,
+                Frame::new(0, number),
+                Timestamp(number as i64),
+            );
         }
-        recogniser.finish()
+        Some(
+            flows
+                .into_iter()
+                .map(|(ends, flow)| (ends, flow.finish()))
+                .collect(),
+        )
+    }
+
+    /// Flows of a capture by application and service.
+    fn tally(name: &str) -> Option<BTreeMap<(Application, &'static str), u32>> {
+        let mut tally = BTreeMap::new();
+        for found in flows(name)?.values() {
+            let service = found.signature.map_or("", |signature| signature.0);
+            *tally.entry((found.application, service)).or_default() += 1;
+        }
+        Some(tally)
     }
 
     #[test]
-    fn stun_then_media_is_a_call_with_its_losses() {
-        assert!(datagram_may_start(&binding(0), (50_000, 3478)));
-        let mut datagrams = vec![(Side::A, binding(0)), (Side::B, binding(1))];
-        assert_eq!(recognise(&datagrams).application, Application::Stun);
-        datagrams.extend([1, 2, 3, 6].map(|sequence| (Side::B, rtp_packet(sequence))));
-        let found = recognise(&datagrams);
-        assert_eq!(found.application, Application::Rtp);
-        let call = found.call.unwrap();
-        assert_eq!((call.requests, call.responses), ([1, 0], [0, 1]));
-        assert_eq!((call.rtp, call.rtp_missing), ([0, 4], [0, 2]));
+    fn flows_of_real_calls_are_recognised_through_the_driver() {
+        for (name, application, service, least) in [
+            ("ndpi__wa_voice.pcap", Application::Stun, "whatsapp", 5),
+            ("ndpi__wa_voice.pcap", Application::Rtp, "whatsapp", 1),
+            ("ndpi__telegram.pcap", Application::Mtproto, "telegram", 10),
+            ("ndpi__stun_signal.pcapng", Application::Stun, "signal", 1),
+            ("ndpi__stun_dtls_rtp.pcapng", Application::Rtp, "", 1),
+            ("arkime__wireshark-dtls12.pcap", Application::Dtls, "", 1),
+            ("matousp__xz1_discord.pcap", Application::Dns, "", 1),
+        ] {
+            let Some(tally) = tally(name) else { return };
+            let count = tally
+                .get(&(application, service))
+                .copied()
+                .unwrap_or_default();
+            assert!(count >= least, "{name}: {tally:?}");
+        }
     }
 
     #[test]
-    fn media_in_a_channel_counts() {
-        let wrapped = |sequence| {
-            let inside = rtp_packet(sequence);
-            let mut packet = vec![0x40, 1, 0, inside.len() as u8];
-            packet.extend_from_slice(&inside);
-            (Side::A, packet)
+    fn questions_come_out_of_the_driver_with_their_answers() {
+        let Some(flows) = flows("ndpi__android.pcap") else {
+            return;
         };
-        let found = recognise(&[1, 2, 3].map(wrapped));
-        assert_eq!(found.application, Application::Rtp);
+        let facts: Vec<_> = flows.values().flat_map(|found| &found.dns).collect();
+        assert!(
+            facts.iter().any(|fact| {
+                let asked = fact.asked.map(|asked| asked.0);
+                (fact.answers.iter())
+                    .any(|answer| !answer.addresses.is_empty() && asked < Some(answer.time))
+            }),
+            "{facts:?}"
+        );
     }
 
     #[test]
-    fn a_fake_initial_before_a_call_is_a_decoy() {
-        let fake = vec![
-            0xc3, 0, 0, 0, 1, 8, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0x40, 4, 0, 0, 0, 0,
-        ];
-        let found = recognise(&[
-            (Side::A, fake),
-            (Side::A, binding(0)),
-            (Side::B, binding(1)),
-        ]);
-        assert_eq!(found.application, Application::Stun);
-        assert!(found.evasion_suspected);
-    }
-
-    #[test]
-    fn a_dtls_hello_is_read_like_any_other() {
-        let body = crate::application::tls::client_hello::tests::ordinary("turn.signal.org");
-        let (head, tail) = body.split_at(35);
-        let body = [head, &[0], tail].concat();
-        let length = body.len() as u16;
-        let mut record = vec![22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0];
-        record.extend_from_slice(&(length + 12).to_be_bytes());
-        let [high, low] = length.to_be_bytes();
-        record.extend_from_slice(&[1, 0, high, low, 0, 0, 0, 0, 0, 0, high, low]);
-        record.extend_from_slice(&body);
-        let found = recognise(&[(Side::B, record)]);
-        assert_eq!(found.application, Application::Dtls);
-        assert_eq!(found.sni.as_deref(), Some("turn.signal.org"));
-        assert_eq!(found.client, Some(Side::B));
+    fn chats_are_recognised_through_the_stream_driver() {
+        let Some(packets) = capture("ndpi__whatsapp.pcap") else {
+            return;
+        };
+        let mut chats = 0;
+        for stream in sample::streams(&packets, 2_000) {
+            let mut recogniser = StreamRecogniser::new(&FlowKey::default());
+            for piece in stream.bytes.chunks(5) {
+                recogniser.bytes(Side::A, piece, Frame::new(0, 1), Timestamp(0));
+            }
+            let found = recogniser.finish();
+            chats += u32::from(
+                found.application == Application::WhatsappNoise
+                    && found
+                        .signature
+                        .is_some_and(|signature| signature.0 == "whatsapp"),
+            );
+        }
+        assert_eq!(chats, 86);
     }
 }

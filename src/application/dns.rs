@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-use super::{Application, Arrival, Progress, Recognised};
+use super::Progress;
 use crate::types::{Address, Frame, Side, Timestamp};
 
 /// Bytes of a header.
@@ -155,29 +155,6 @@ pub fn frame(bytes: &[u8]) -> Progress<DnsMessage> {
             used: 2 + length,
         },
         None => Progress::NotThis,
-    }
-}
-
-/// Claims a TCP stream whose first message is DNS, and notes that message.
-pub(super) fn claim(first: &[u8], arrival: &Arrival, found: &mut Recognised) -> Progress<()> {
-    match frame(first) {
-        Progress::Done { message, used } => {
-            let mut conversation = DnsConversation {
-                facts: std::mem::take(&mut found.dns),
-            };
-            conversation.take(arrival.side, &message, arrival.frame, arrival.time);
-            found.dns = conversation.finish();
-            found.application = Application::Dns;
-            let asker = if message.answer {
-                arrival.side.other()
-            } else {
-                arrival.side
-            };
-            found.client = found.client.or(Some(asker));
-            Progress::Done { message: (), used }
-        }
-        Progress::NeedMore => Progress::NeedMore,
-        Progress::NotThis => Progress::NotThis,
     }
 }
 

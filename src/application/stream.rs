@@ -1,8 +1,8 @@
 //! The recogniser of a TCP flow: gives each side's bytes to the one reader that claims them.
 
 use super::{
-    Appetite, Application, Arrival, Progress, Recognised, call, datagram, dns, http, mtproto,
-    noise, others, stun, tls,
+    Appetite, Application, Arrival, Progress, Recognised, dns, http, mtproto, noise, others, stun,
+    tls,
 };
 use crate::types::{FlowKey, Frame, Side, Timestamp};
 
@@ -109,7 +109,7 @@ impl StreamRecogniser {
         self.appetite()
     }
 
-    /// The DNS questions of the flow; to be asked for before [`finish`](Self::finish).
+    /// The DNS questions of the flow so far; what is left of them is in [`finish`](Self::finish).
     pub fn take_dns(&mut self) -> Vec<dns::DnsFact> {
         std::mem::take(&mut self.dns).finish()
     }
@@ -118,6 +118,7 @@ impl StreamRecogniser {
     #[must_use]
     pub fn finish(self) -> Recognised {
         let mut found = self.found;
+        found.dns = self.dns.finish();
         if found.application == Application::Tls {
             let client = found
                 .client
@@ -239,7 +240,7 @@ impl Lane {
                     held.extend_from_slice(rest);
                     let left = messages(held, |bytes| match dns::frame(bytes) {
                         Progress::Done { message, used } => {
-                            datagram::note_dns(context.found, &message, arrival.side);
+                            note_dns(&message, arrival, context.found);
                             let (frame, time) = (arrival.frame, arrival.time);
                             context.dns.take(arrival.side, &message, frame, time);
                             Progress::Done { message: (), used }
@@ -321,12 +322,26 @@ fn messages(held: &mut Vec<u8>, mut next: impl FnMut(&[u8]) -> Progress<()>) -> 
     left
 }
 
+/// Notes what a DNS message says of its flow.
+fn note_dns(message: &dns::DnsMessage, arrival: &Arrival, found: &mut Recognised) {
+    found.application = Application::Dns;
+    let asker = if message.answer {
+        arrival.side.other()
+    } else {
+        arrival.side
+    };
+    found.client = found.client.or(Some(asker));
+}
+
 /// Notes a frame of STUN or TURN over TCP.
 fn note_turn(frame: &stun::TurnFrame, arrival: &Arrival, found: &mut Recognised) {
     found.application = Application::Stun;
     if let stun::TurnFrame::Message(message) = frame {
         found.signature = found.signature.or(stun::dialect(message));
-        stun::note(call::facts(found), message, arrival.side);
+        stun::note(found.call.get_or_insert_default(), message, arrival.side);
+        if message.class() == stun::StunClass::Request {
+            found.client = found.client.or(Some(arrival.side));
+        }
     }
 }
 
@@ -334,7 +349,7 @@ fn note_turn(frame: &stun::TurnFrame, arrival: &Arrival, found: &mut Recognised)
 type Opening = fn(&[u8], &mut Context<'_>) -> Progress<Reading>;
 
 /// The recognisers, one a line, in the order in which they are asked. What waits for many bytes of anything stands late.
-const OPENINGS: [Opening; 9] = [
+const OPENINGS: [Opening; 8] = [
     |first, _| as_reading(&tls::opening(first), || Reading::Tls(Box::default())),
     |first, _| match tls::ssl2_opening(first) {
         Progress::Done {
@@ -356,19 +371,24 @@ const OPENINGS: [Opening; 9] = [
             Reading::Http(http::Reader::default())
         })
     },
-    noise_opening,
-    noise_answer,
+    |first, context| signature(&noise::claim(first, context.arrival, context.found)),
+    |first, context| signature(&others::claim(first, context.arrival, context.found)),
+    |first, _| as_reading(&stun::frame(first, false), || Reading::Turn(Vec::new())),
     |first, context| {
-        // DNS has no mark of its own, so elsewhere than on its port it would claim what looks like it by chance.
-        if context.ports.contains(&53) {
+        if dns::ports_may_carry(context.ports) {
             as_reading(&dns::frame(first), || Reading::Dns(Vec::new()))
         } else {
             Progress::NotThis
         }
     },
-    |first, _| as_reading(&stun::frame(first, false), || Reading::Turn(Vec::new())),
-    viber_opening,
-    mtproto_opening,
+    // Any bytes may be an obfuscated opening until there are 64 of them, unless the other side has said what this is.
+    |first, context| {
+        if context.found.application == Application::Unknown {
+            signature(&mtproto::claim(first, context.arrival, context.found))
+        } else {
+            Progress::NotThis
+        }
+    },
 ];
 
 /// Who claims a stream that begins with `first`.
@@ -392,75 +412,9 @@ fn as_reading<T>(progress: &Progress<T>, reading: impl FnOnce() -> Reading) -> P
     }
 }
 
-/// Notes a client's hello of `used` bytes in a protocol of a messenger's own.
-fn own_protocol(
-    application: Application,
-    signature: (&'static str, &'static str),
-    used: usize,
-    context: &mut Context<'_>,
-) {
-    let (found, arrival) = (&mut *context.found, context.arrival);
-    found.application = application;
-    found.signature = Some(signature);
-    found.client = Some(arrival.side);
-    found.hello_frame = Some(arrival.frame);
-    found.hello_time = Some(arrival.time);
-    found.hello_end = used as u32;
-}
-
-/// WhatsApp's chat, from the client.
-fn noise_opening(first: &[u8], context: &mut Context<'_>) -> Progress<Reading> {
-    let progress = noise::client_hello(first);
-    if let Progress::Done { used, .. } = progress {
-        let why = "prologue and Noise hello of WhatsApp's own transport";
-        own_protocol(Application::WhatsappNoise, ("whatsapp", why), used, context);
-    }
-    as_reading(&progress, || Reading::Done)
-}
-
-/// WhatsApp's chat, from the server: a few bytes, which mean this only after the client's hello.
-fn noise_answer(first: &[u8], context: &mut Context<'_>) -> Progress<Reading> {
-    if context.found.application != Application::WhatsappNoise {
-        return Progress::NotThis;
-    }
-    let progress = noise::server_hello(first);
-    if let Progress::Done { .. } = progress {
-        context.found.server_hello_frame = Some(context.arrival.frame);
-    }
-    as_reading(&progress, || Reading::Done)
-}
-
-/// Telegram's MTProto, from the client.
-fn mtproto_opening(first: &[u8], context: &mut Context<'_>) -> Progress<Reading> {
-    if context.found.application != Application::Unknown {
-        return Progress::NotThis;
-    }
-    let progress = mtproto::client_hello(first);
-    if let Progress::Done { message, used } = &progress {
-        let why = if message.obfuscated {
-            "obfuscated opening of MTProto, which carries its own key"
-        } else {
-            "opening of MTProto"
-        };
-        own_protocol(Application::Mtproto, ("telegram", why), *used, context);
-    }
-    as_reading(&progress, || Reading::Done)
-}
-
-/// Viber's first packet, on its ports (docs/detection.md, D2): its marks are three bytes.
-fn viber_opening(first: &[u8], context: &mut Context<'_>) -> Progress<Reading> {
-    if !context
-        .ports
-        .iter()
-        .any(|port| matches!(port, 4244 | 5242 | 5243))
-    {
-        return Progress::NotThis;
-    }
-    let progress = others::viber(first);
-    if let Progress::Done { .. } = progress {
-        context.found.signature = Some(("viber", "first bytes of Viber's protocol"));
-    }
-    as_reading(&progress, || Reading::Done)
+/// A claim by the first bytes, after which nothing is read.
+fn signature(progress: &Progress<()>) -> Progress<Reading> {
+    as_reading(progress, || Reading::Done)
 }
 
 fn claimed(message: Reading) -> Progress<Reading> {
@@ -483,6 +437,7 @@ pub fn stream_may_start(first: &[u8]) -> bool {
         || wanted(upgradable(first))
         || tls::ssl2_opening(first) != Progress::NotThis
         || noise::client_hello(first) != Progress::NotThis
+        || noise::server_hello(first) != Progress::NotThis
         || stun::frame(first, false) != Progress::NotThis
         || others::viber(first) != Progress::NotThis
         || mtproto::client_hello(first) != Progress::NotThis
@@ -835,10 +790,13 @@ mod tests {
         }
         let twice = [framed(&answer), framed(&answer)].concat();
         recogniser.bytes(Side::B, &twice, Frame::new(0, 2), Timestamp(5));
-        let facts = recogniser.take_dns();
-        assert_eq!(facts.len(), 1);
-        assert_eq!((facts[0].name.as_str(), facts[0].rcode), ("t.me", Some(3)));
         let found = recogniser.finish();
+        let facts = &found.dns;
+        assert_eq!(facts.len(), 1);
+        assert_eq!(
+            (facts[0].name.as_str(), facts[0].answers.len()),
+            ("t.me", 1)
+        );
         assert_eq!(
             (found.application, found.client),
             (Application::Dns, Some(Side::A))

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::{Application, Arrival, CallFacts, Progress, Recognised};
+use super::{CallFacts, Progress};
 use crate::types::{Address, Endpoint, Side};
 
 /// The magic cookie (RFC 8489, section 5).
@@ -350,26 +350,6 @@ pub fn dialect(message: &StunMessage) -> Option<(&'static str, &'static str)> {
         return Some(("google_messages", "STUN attribute ff03 of Google's calls"));
     }
     None
-}
-
-/// Claims a TCP stream whose first frame is a message with the cookie, and notes that message.
-pub(super) fn claim(first: &[u8], arrival: &Arrival, found: &mut Recognised) -> Progress<()> {
-    match frame(first, false) {
-        Progress::Done {
-            message: TurnFrame::Message(message),
-            used,
-        } => {
-            note(found.call.get_or_insert_default(), &message, arrival.side);
-            found.signature = found.signature.or(dialect(&message));
-            found.application = Application::Stun;
-            if message.class() == StunClass::Request {
-                found.client = found.client.or(Some(arrival.side));
-            }
-            Progress::Done { message: (), used }
-        }
-        Progress::NeedMore => Progress::NeedMore,
-        _ => Progress::NotThis,
-    }
 }
 
 /// Adds what a message says to the facts of its flow.
