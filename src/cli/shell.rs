@@ -1,6 +1,5 @@
 //! Completions and the manual page, made from the arguments themselves.
 
-
 use clap::CommandFactory as _;
 use clap_complete::Shell;
 
