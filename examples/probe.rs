@@ -1,5 +1,4 @@
 //! Prints what the engine measured, for development.
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -20,11 +19,11 @@ fn main() {
     for e in errors {
         eprintln!("{e}");
     }
-    let catalogue = Arc::new(dpiscope::service::Catalogue::with_overlay("").unwrap());
+    let catalogue = dpiscope::service::Catalogue::builtin();
     let a = dpiscope::pipeline::analyze(
         run,
         &settings,
-        &catalogue,
+        catalogue,
         &AtomicBool::new(false),
         &mut |_, _, _| {},
     );

@@ -1,6 +1,9 @@
 //! The recogniser of a TCP flow: gives each side's bytes to the one reader that claims them.
 
-use super::{Appetite, Application, Arrival, Progress, Recognised, http, tls};
+use super::{
+    Appetite, Application, Arrival, Progress, Recognised, dns, http, mtproto, noise, others, stun,
+    tls,
+};
 use crate::types::{FlowKey, Frame, Side, Timestamp};
 
 /// Bytes of a side that are looked at. A hello lies within them, and so does the known freeze after 16 to 20 KB.
@@ -243,7 +246,14 @@ impl Reading {
 type Signature = fn(&[u8], &Arrival, &mut Recognised) -> Progress<()>;
 
 /// The recognisers of first bytes, one a line, in the order in which they are asked.
-const SIGNATURES: &[Signature] = &[];
+const SIGNATURES: &[Signature] = &[
+    noise::claim,
+    others::claim,
+    stun::claim,
+    dns::claim,
+    // Last: any bytes may be an obfuscated opening until there are 64 of them.
+    mtproto::claim,
+];
 
 /// Who claims a stream that begins with `first`.
 ///
@@ -301,6 +311,12 @@ pub fn stream_may_start(first: &[u8]) -> bool {
         || !matches!(http::opening(first), Progress::NotThis)
         || !matches!(upgradable(first), Progress::NotThis)
         || !matches!(tls::ssl2_opening(first), Progress::NotThis)
+        || !matches!(noise::client_hello(first), Progress::NotThis)
+        || !matches!(noise::server_hello(first), Progress::NotThis)
+        || !matches!(others::viber(first), Progress::NotThis)
+        || !matches!(stun::frame(first, false), Progress::NotThis)
+        || !matches!(dns::frame(first), Progress::NotThis)
+        || !matches!(mtproto::client_hello(first), Progress::NotThis)
 }
 
 /// Whether a stream begins like a protocol that may turn into TLS later.

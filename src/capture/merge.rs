@@ -15,6 +15,9 @@ use crate::types::Timestamp;
 /// Packets of one file in a row that are handed on without copying; shorter runs of several files are gathered in one buffer.
 const LONG_RUN: usize = 256;
 
+/// Bytes of each of many files that are read to learn its first packet's time.
+const GLANCE: u64 = 1 << 17;
+
 /// What is wanted of the captures of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
@@ -320,6 +323,7 @@ impl Run {
     fn look_at(&mut self, path: &Path) -> Result<(), CaptureError> {
         let capture = self.next_index(path)?;
         let (stream, reader) = Stream::open(path, false, &Arc::default())?;
+        let reader = Box::new(reader.take(GLANCE));
         let mut source = Source::open(stream, reader, self.filter.clone(), capture)?;
         source.forget_filter();
         let mut packets = Vec::new();
@@ -377,17 +381,15 @@ impl Run {
             let State::Open(source) = &mut input.state else {
                 return None;
             };
-            match source.fill(&mut input.packets) {
-                Some(buffer) => input.buffer = buffer,
-                None => {
-                    input.buffer = Arc::default();
-                    let ended = std::mem::replace(&mut input.state, State::Waiting);
-                    if let State::Open(source) = ended {
-                        input.state = State::Ended(Box::new(source.finish()));
-                    }
-                    return None;
-                }
+            if let Some(buffer) = source.fill(&mut input.packets) {
+                input.buffer = buffer;
+                continue;
             }
+            input.buffer = Arc::default();
+            if let State::Open(source) = std::mem::replace(&mut input.state, State::Waiting) {
+                input.state = State::Ended(Box::new(source.finish()));
+            }
+            return None;
         }
         input.packets.get(input.at).map(|packet| packet.time)
     }

@@ -1,6 +1,6 @@
 //! `explain`: what a rule measures, its limit, its source.
 
-use dpiscope::detect::{Counts, Mechanism, Rule};
+use dpiscope::detect::{self, Counts, Mechanism, Rule};
 use dpiscope::report::{mechanism_words, wrapped};
 
 use super::args::ExplainArgs;
@@ -26,16 +26,12 @@ const MECHANISMS: [Mechanism; 14] = [
     Mechanism::RandomDrop,
 ];
 
-/// All rules, innocent causes among them.
-fn rules() -> &'static [Rule] {
-    &[]
-}
-
 /// Explains one name, or lists all.
 pub(crate) fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
+    let rules: Vec<&Rule> = detect::rules().collect();
     let text = match &args.name {
-        None => overview(rules()),
-        Some(name) => explained(name, rules())?,
+        None => overview(&rules),
+        Some(name) => explained(name, &rules)?,
     };
     print(|out| out.write_all(text.as_bytes()))?;
     Ok(Exit::Done)
@@ -46,7 +42,7 @@ fn is_cause(rule: &Rule) -> bool {
     !rule.name.contains('.')
 }
 
-fn overview(rules: &[Rule]) -> String {
+fn overview(rules: &[&Rule]) -> String {
     let mut text = String::from(
         "Evidence rules: each measures one thing, and what it adds for or against is summed up\n",
     );
@@ -67,7 +63,7 @@ fn overview(rules: &[Rule]) -> String {
     text
 }
 
-fn explained(name: &str, rules: &[Rule]) -> Result<String, Failure> {
+fn explained(name: &str, rules: &[&Rule]) -> Result<String, Failure> {
     if let Some(rule) = rules.iter().find(|rule| rule.name == name) {
         return Ok(in_full(rule));
     }
@@ -136,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_rule_is_explained_from_its_row() {
-        let text = explained("rst.hop_limit", &TABLE).expect("known");
+        let text = explained("rst.hop_limit", &TABLE.each_ref()).expect("known");
         assert!(
             text.contains("at least 2 hops") && text.contains("+1.9"),
             "{text}"
@@ -146,7 +142,7 @@ mod tests {
 
     #[test]
     fn an_unknown_rule_gets_its_neighbours() {
-        let Err(Failure::Refused(words)) = explained("rst.hoplimit", &TABLE) else {
+        let Err(Failure::Refused(words)) = explained("rst.hoplimit", &TABLE.each_ref()) else {
             panic!("it is unknown");
         };
         assert!(words.contains("near to it: rst.hop_limit;"), "{words}");

@@ -108,7 +108,13 @@ impl Rule {
     /// Measures and weighs.
     #[must_use]
     pub fn weigh(&self, flow: &FlowFacts, around: &CaptureFacts) -> Weighed {
-        match (self.measure)(flow, around) {
+        self.decide((self.measure)(flow, around))
+    }
+
+    /// Weighs what was measured.
+    #[must_use]
+    pub fn decide(&self, reading: Reading) -> Weighed {
+        match reading {
             Reading::Blind(why) => Weighed::Blind(why),
             Reading::Measured {
                 value,

@@ -10,8 +10,8 @@ mod vantage;
 mod worker;
 
 use std::collections::BTreeMap;
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Barrier};
 
 use collector::Remains;
 use names::Names;
@@ -109,11 +109,11 @@ const QUEUE: usize = 8;
 pub fn analyze(
     mut run: Run,
     settings: &Settings,
-    catalogue: &Arc<Catalogue>,
+    catalogue: &Catalogue,
     stop: &AtomicBool,
     progress: &mut dyn FnMut(u64, Option<u64>, u64),
 ) -> Analysis {
-    let names = Arc::new(Names::default());
+    let names = Names::default();
     let shards = if settings.max_flows < MIN_SHARDED_FLOWS {
         1
     } else {
@@ -130,8 +130,7 @@ pub fn analyze(
         for _ in 0..threads {
             let (sender, jobs) = crossbeam_channel::bounded::<reader::Job>(QUEUE);
             senders.push(sender);
-            let mut worker =
-                Worker::new(shards, settings, Arc::clone(catalogue), Arc::clone(&names));
+            let mut worker = Worker::new(shards, settings, catalogue, &names);
             let (give_back, barrier) = (give_back.clone(), &barrier);
             let (last_sender, last) = crossbeam_channel::bounded(1);
             let handle = scope.spawn(move || {
@@ -168,7 +167,8 @@ pub fn analyze(
         drop(dispatcher);
         barrier.wait();
         for (last, handle) in workers {
-            drop(last.send(remains.last.unwrap_or_default()));
+            // a worker that is gone reads nothing
+            last.send(remains.last.unwrap_or_default()).ok();
             if let Ok((flows, undecoded, evicted)) = handle.join() {
                 parts.push(flows);
                 for (place, count) in undecoded {

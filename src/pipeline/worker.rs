@@ -1,11 +1,9 @@
-use std::sync::Arc;
-
 use crate::application::{
     Appetite, HostSource, Recognised, classify_datagram, datagram_may_start, stream_may_start,
 };
 use crate::decode::{Decoded, Transport, decode};
 use crate::facts::{Detail, Summary};
-use crate::flow::{Datagram, Finished, FlowTable, Hints, Measurement, Placed};
+use crate::flow::{Datagram, Finished, FlowTable, Hints, Measurement, PacketKind, Placed};
 use crate::service::{Catalogue, Clue};
 use crate::types::{Endpoint, Side, Timestamp};
 
@@ -27,11 +25,11 @@ pub(super) struct Gathered {
 }
 
 /// Owns the flows of some shards: decodes, follows, recognises and measures. Needs no thread, and asks no clock.
-pub(super) struct Worker {
+pub(super) struct Worker<'a> {
     /// One table a shard; those of other workers stay empty.
     shards: Vec<FlowTable<Rider>>,
-    catalogue: Arc<Catalogue>,
-    names: Arc<Names>,
+    catalogue: &'a Catalogue,
+    names: &'a Names,
     scope: Scope,
     flow_table: bool,
     gathered: Vec<Gathered>,
@@ -39,12 +37,12 @@ pub(super) struct Worker {
     pub(super) undecoded: UndecodedCounts,
 }
 
-impl Worker {
+impl<'a> Worker<'a> {
     pub(super) fn new(
         shard_count: usize,
         settings: &Settings,
-        catalogue: Arc<Catalogue>,
-        names: Arc<Names>,
+        catalogue: &'a Catalogue,
+        names: &'a Names,
     ) -> Self {
         Self {
             shards: (0..shard_count)
@@ -148,16 +146,12 @@ impl Worker {
             return;
         };
         let datagram = match packet.transport {
-            Transport::Udp => {
-                let class = classify_datagram(packet.payload);
-                Datagram {
-                    kind: class.kind,
-                    number: class.number,
-                    stream: class.stream,
-                }
-            }
+            Transport::Udp => classify_datagram(packet.payload),
             _ => Datagram::default(),
         };
+        if datagram.kind == PacketKind::Dns && datagram.stream == 1 {
+            self.names.expect();
+        }
         let finished = &mut self.finished;
         let placed = table.packet(
             item.hash,
@@ -204,8 +198,12 @@ impl Worker {
             request_from: recognised.as_ref().and_then(|recognised| recognised.client),
             service_at: self.service_at(&flow.key),
         };
+        let key = flow.key;
         let (measured, _) = flow.measure(hints, now);
-        let recognised = recognised.map(|recognised| *recognised).unwrap_or_default();
+        let mut recognised = recognised.map(|recognised| *recognised).unwrap_or_default();
+        for fact in std::mem::take(&mut recognised.dns) {
+            self.names.note_fact(&key, fact);
+        }
         let clue = clue(&recognised, measured.key.b, measured.key.protocol, None);
         let belonging = self.catalogue.classify(&clue);
         let summary = summary(&measured, belonging.service.0);
@@ -397,7 +395,7 @@ fn feed_datagram(table: &mut FlowTable<Rider>, placed: Placed, item: &Item, pack
         let Some(key) = table.key(placed.flow) else {
             return;
         };
-        if !datagram_may_start(packet.payload, (key.a.port, key.b.port)) {
+        if !datagram_may_start(packet.payload, [key.a.port, key.b.port]) {
             return;
         }
         table.mount(placed.flow, Rider::datagrams(&key));
