@@ -51,7 +51,9 @@ fn capture(names: &[&str]) -> Vec<u8> {
         file.extend(word.to_le_bytes());
     }
     let mut record = |number: u32, bytes: &[u8]| {
-        for word in [1_774_782_480 + number / 100, number % 100 * 10_000,
+        for word in [
+            1_774_782_480 + number / 100,
+            number % 100 * 10_000,
             bytes.len() as u32,
             bytes.len() as u32,
         ] {
