@@ -361,6 +361,9 @@ pub struct Finding {
     pub ruled_out: Vec<&'static str>,
     /// What shows the evidence in Wireshark.
     pub display_filter: String,
+    /// The file that the filter is for. For the text report.
+    #[serde(skip)]
+    pub filter_capture: u16,
     /// One line for people.
     pub summary: String,
 }
@@ -664,6 +667,7 @@ fn finding(input: &Input<'_>, id: u64, finding: &crate::detect::Finding) -> Opti
         evidence,
         ruled_out: finding.ruled_out.clone(),
         display_filter: display_filter(shown.chain([finding.frame]), finding.frame.capture()),
+        filter_capture: finding.frame.capture(),
         summary: finding.summary.clone(),
     })
 }
