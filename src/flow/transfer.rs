@@ -1,6 +1,6 @@
 use serde::Serialize;
 
-use crate::types::{Direction, Timestamp};
+use crate::types::{Direction, Frame, Timestamp};
 
 /// The course of a flow with much data: its packets in order, bounded, and a timeline whose bins widen as the flow grows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -34,11 +34,13 @@ pub enum EventKind {
     Datagram,
 }
 
-/// One packet in 32 bytes.
+/// One packet in 48 bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Event {
     /// When.
     pub time: Timestamp,
+    /// Its frame, so that a finding can cite it.
+    pub frame: Frame,
     /// TCP: sequence number of its first byte, relative, modulo 2^32. RTP: extended sequence number. Other UDP: 0.
     pub offset: u32,
     /// TCP: acknowledgement number, relative, modulo 2^32.
@@ -47,6 +49,8 @@ pub struct Event {
     pub payload: u32,
     /// Bytes of the IP packet.
     pub ip_length: u32,
+    /// TCP: TSval of its time stamps (RFC 7323), 0 without the option: against `time` it shows how the one-way delay grows.
+    pub tsval: u32,
     /// Window as sent, not scaled.
     pub window: u16,
     /// Up or down.
