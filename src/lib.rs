@@ -30,3 +30,5 @@ pub mod detect;
 
 /// Runs the stages on threads and hands out the analysis.
 pub mod pipeline;
+/// Decides which service a flow belongs to.
+pub mod service;

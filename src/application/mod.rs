@@ -4,9 +4,67 @@
 //! their source, versions, JA4, and the few facts that detectors need. **Keeps** one recogniser a flow, within stated bounds, until it has
 //! seen enough. **Knows nothing of** services.
 
+#![deny(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "bytes come from an enemy"
+)]
+
+mod http;
+mod stream;
+mod tls;
+
 use serde::Serialize;
 
-use crate::types::{Frame, Side, Timestamp};
+use crate::types::{FlowKey, Frame, Side, Timestamp};
+
+mod pending;
+pub use pending::*;
+pub use stream::{STREAM_LIMIT, StreamRecogniser, stream_may_start};
+
+/// Whether a recogniser wants more.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Appetite {
+    /// More bytes may change the answer.
+    Hungry,
+    /// Nothing that comes can change it: finish, and drop the recogniser.
+    Full,
+}
+
+/// Which packet bytes came in, and from whom.
+#[derive(Clone, Copy, Debug)]
+struct Arrival {
+    side: Side,
+    frame: Frame,
+    time: Timestamp,
+}
+
+/// Asserts of any bytes what must hold for all: a stream of them ends, is recognised the same however it is cut, and keeps what it must.
+///
+/// For fuzz targets and property tests.
+///
+/// # Panics
+///
+/// Where that does not hold.
+pub fn fuzz_stream(bytes: &[u8]) {
+    let run = |size: usize| {
+        let mut recogniser = StreamRecogniser::new(&FlowKey::default());
+        for piece in bytes.chunks(size) {
+            recogniser.bytes(Side::A, piece, Frame::new(0, 1), Timestamp(0));
+        }
+        recogniser.finish()
+    };
+    let whole = run(bytes.len().max(1));
+    for size in [1, 7, 1448] {
+        assert_eq!(run(size), whole, "cut into pieces of {size}");
+    }
+    assert!(
+        whole.application == Application::Unknown || stream_may_start(bytes),
+        "recognised what it would never have been given"
+    );
+}
 
 /// What a parser says of the bytes so far.
 #[derive(Clone, Debug, PartialEq)]

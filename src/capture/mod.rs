@@ -4,12 +4,24 @@
 //! the end one [`CaptureFile`] a source. **Keeps** file handles, decompressors and drop counts. **Knows nothing of** what is in a packet.
 
 mod batch;
-
 mod error;
+mod filter;
+mod format;
+#[cfg(feature = "live")]
+mod interfaces;
+mod link_type;
+mod merge;
+mod pcap;
+mod pcapng;
+mod source;
+mod stream;
+mod window;
 
 pub use batch::{Batch, LinkType, Packet};
-
 pub use error::CaptureError;
+#[cfg(feature = "live")]
+pub use interfaces::{Interface, interfaces};
+pub use merge::{Options, Run};
 
 use crate::types::{Address, Timestamp};
 

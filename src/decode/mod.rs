@@ -4,7 +4,38 @@
 //! innermost IP packet lies and whose flow it is; then, to the worker, a [`Segment`], a [`Datagram`] or an [`IcmpError`]; or an
 //! [`Undecoded`] reason that is counted. **Keeps** IP fragments, within stated limits. **Knows nothing of** flows.
 
-use crate::types::{FlowKey, Seq};
+#![deny(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
+
+/// From link layer to the innermost IP packet, for the dispatcher.
+mod peel;
+
+mod link;
+
+mod tunnel;
+
+/// IPv4 and IPv6 headers.
+mod ip;
+
+mod fragment;
+
+mod tcp;
+
+mod icmp;
+
+mod hash;
+
+pub use fragment::{Fragments, Whole};
+
+pub use hash::flow_hash;
+
+pub use peel::{Peel, peel};
+
+use crate::types::{Endpoint, FlowKey, Protocol, Seq};
 
 /// Why a packet could not be decoded; each reason is counted under its name.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, PartialOrd, Ord)]
@@ -71,7 +102,7 @@ pub struct Decoded<'a> {
     pub ip_length: u32,
     /// Bytes of transport payload on the wire; more than `payload.len()` where the capture cut it.
     pub payload_length: u32,
-    /// The captured transport payload.
+    /// The captured transport payload; empty for an ICMP error.
     pub payload: &'a [u8],
     /// What kind of packet it is.
     pub transport: Transport,
@@ -137,4 +168,104 @@ pub struct IcmpError {
     pub mtu: u32,
     /// Sequence number of the quoted TCP segment, else 0.
     pub quoted_seq: Seq,
+}
+
+/// Takes an IP packet apart.
+///
+/// `bytes` are what was captured from the innermost IP header on ([`Peeled::ip`]); `wire` is how many bytes the record had on the wire from
+/// there on, trailers included. `None` is an IP packet of which nothing is tracked: ICMP echo, SCTP, ESP, IGMP and the like.
+///
+/// # Errors
+/// The reason why the packet cannot be read.
+#[inline]
+pub fn decode(bytes: &[u8], wire: u32) -> Result<Option<Decoded<'_>>, Undecoded> {
+    let ip = ip::parse(bytes, wire)?;
+    if ip.piece.is_some() {
+        return Err(Undecoded::Fragment);
+    }
+    match ip.protocol {
+        ip::TCP => {
+            let (ports, segment, header) = tcp::segment(&ip)?;
+            Ok(Some(decoded(
+                &ip,
+                Protocol::Tcp,
+                ports,
+                header,
+                Transport::Tcp(segment),
+            )))
+        }
+        ip::UDP => {
+            let (ports, length) = udp(&ip)?;
+            let mut decoded = decoded(&ip, Protocol::Udp, ports, UDP_HEADER, Transport::Udp);
+            decoded.payload_length = length;
+            decoded.payload = ip::up_to(decoded.payload, length);
+            Ok(Some(decoded))
+        }
+        ip::ICMP | ip::ICMP_V6 => Ok(icmp::error(&ip).map(|(key, error)| Decoded {
+            key,
+            payload_length: 0,
+            payload: &[],
+            ..decoded(&ip, Protocol::Tcp, [0; 2], 0, Transport::Icmp(error))
+        })),
+        _ => Ok(None),
+    }
+}
+
+/// Bytes of a UDP header (RFC 768).
+const UDP_HEADER: u32 = 8;
+
+/// The ports of a datagram and the bytes of its payload on the wire.
+///
+/// A length of 0 means "to the end of the IP packet" (RFC 2675, section 4, and what segmentation offload leaves behind). A length beyond the
+/// IP packet is refused, as receivers do.
+fn udp(ip: &ip::Ip<'_>) -> Result<([u16; 2], u32), Undecoded> {
+    let Some(&[a, b, c, d, e, f, _, _]) = ip.payload.first_chunk::<8>() else {
+        return Err(if ip.payload_length < UDP_HEADER {
+            Undecoded::BadTransport
+        } else {
+            Undecoded::Truncated
+        });
+    };
+    let ports = [u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])];
+    let length = match u32::from(u16::from_be_bytes([e, f])) {
+        0 => ip.payload_length,
+        length if length < UDP_HEADER || length > ip.payload_length => {
+            return Err(Undecoded::BadTransport);
+        }
+        length => length,
+    };
+    Ok((ports, length - UDP_HEADER))
+}
+
+/// What is the same for all transports; `header` is the length of the transport header.
+#[inline]
+fn decoded<'a>(
+    ip: &ip::Ip<'a>,
+    protocol: Protocol,
+    [from, to]: [u16; 2],
+    header: u32,
+    transport: Transport,
+) -> Decoded<'a> {
+    Decoded {
+        key: FlowKey {
+            a: Endpoint {
+                address: ip.source,
+                port: from,
+            },
+            b: Endpoint {
+                address: ip.destination,
+                port: to,
+            },
+            protocol,
+        },
+        hop_limit: ip.hop_limit,
+        traffic_class: ip.traffic_class,
+        ip_id: ip.ip_id,
+        dont_fragment: ip.dont_fragment,
+        flow_label: ip.flow_label,
+        ip_length: ip.length,
+        payload_length: ip.payload_length - header,
+        payload: ip.payload.get(header as usize..).unwrap_or_default(),
+        transport,
+    }
 }

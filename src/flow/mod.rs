@@ -4,10 +4,23 @@
 //! **Keeps** the flow table, within limits, and for each flow a log of compact packet records, bounded. **Knows nothing of** what flows say:
 //! whoever wants to keep something with a flow brings it as the table's `Rider`.
 
+mod half;
+mod lifetime;
+mod measure;
+mod orientation;
 mod packet;
+mod reassembly;
+mod record;
 mod side;
+mod table;
+mod tracker;
 mod transfer;
 
+pub use measure::{Hints, Measurement};
 pub use packet::{PacketFact, PacketKind, Role};
+pub use reassembly::{Reach, Reassembler};
+pub use record::Datagram;
 pub use side::{Activity, End, IpIdLaw, Orientation, Rtt, SideFacts, Suffix, Tally};
+pub use table::{Finished, FlowRef, FlowTable, Placed};
+pub use tracker::{HEAD, TAIL};
 pub use transfer::{Bin, Event, EventKind, Timeline, Transfer};

@@ -41,13 +41,56 @@ impl Side {
             Self::B => Self::A,
         }
     }
+}
 
-    /// 0 for `A`, 1 for `B`: the place in a pair.
-    #[must_use]
-    pub const fn index(self) -> usize {
-        match self {
-            Self::A => 0,
-            Self::B => 1,
+/// One of something for each side, asked for by [`Side`].
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+pub struct BySide<T> {
+    /// Side `A`'s.
+    pub a: T,
+    /// Side `B`'s.
+    pub b: T,
+}
+
+impl<T> BySide<T> {
+    /// The one of `side` and the one of the other.
+    pub const fn both_mut(&mut self, side: Side) -> (&mut T, &mut T) {
+        match side {
+            Side::A => (&mut self.a, &mut self.b),
+            Side::B => (&mut self.b, &mut self.a),
+        }
+    }
+
+    /// Changes the sides.
+    pub const fn swap(&mut self) {
+        std::mem::swap(&mut self.a, &mut self.b);
+    }
+
+    /// The same for each, changed by `change`.
+    pub fn map<U>(self, mut change: impl FnMut(T) -> U) -> BySide<U> {
+        BySide {
+            a: change(self.a),
+            b: change(self.b),
+        }
+    }
+}
+
+impl<T> std::ops::Index<Side> for BySide<T> {
+    type Output = T;
+
+    fn index(&self, side: Side) -> &T {
+        match side {
+            Side::A => &self.a,
+            Side::B => &self.b,
+        }
+    }
+}
+
+impl<T> std::ops::IndexMut<Side> for BySide<T> {
+    fn index_mut(&mut self, side: Side) -> &mut T {
+        match side {
+            Side::A => &mut self.a,
+            Side::B => &mut self.b,
         }
     }
 }

@@ -8,7 +8,7 @@ mod frame;
 mod seq;
 mod time;
 
-pub use direction::{Direction, Side};
+pub use direction::{BySide, Direction, Side};
 pub use endpoint::{Address, Endpoint, FlowKey, Protocol};
 pub use frame::Frame;
 pub use seq::Seq;

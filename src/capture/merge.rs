@@ -1,0 +1,396 @@
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::filter::Filter;
+use super::source::{BATCH, Source};
+use super::stream::Stream;
+use super::window::BUFFER;
+use super::{Batch, CaptureError, CaptureFile, Packet};
+use crate::types::Timestamp;
+
+/// Packets of one file in a row that are handed on without copying; shorter runs of several files are gathered in one buffer.
+const LONG_RUN: usize = 256;
+
+/// What is wanted of the captures of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// A capture filter, pcap-filter(7). Needs the feature `live`. Packets that it rejects keep their frame numbers and count for nothing else.
+    pub filter: Option<String>,
+    /// Whether to hash each file.
+    pub hash: bool,
+}
+
+/// Captures that are read as one, in time order.
+///
+/// Packets of one file keep their order, whatever their times; between files the earlier time goes first, and of equal times the file that was
+/// named first. Files are opened when their time comes, so a rotated capture of thousands of files is no burden.
+pub struct Run {
+    inputs: Vec<Input>,
+    /// When each file's next packet was captured, or the one before it where the next has not been looked at.
+    due: BinaryHeap<Reverse<(Timestamp, usize)>>,
+    gathered: Vec<Arc<Vec<u8>>>,
+    read: Arc<AtomicU64>,
+    total: Option<u64>,
+    filter: Option<Filter>,
+    hash: bool,
+}
+
+struct Input {
+    path: PathBuf,
+    state: State,
+    buffer: Arc<Vec<u8>>,
+    packets: Vec<Packet>,
+    at: usize,
+    /// Packets that stand in an earlier file too, by that file.
+    doubles: BTreeMap<usize, u64>,
+}
+
+enum State {
+    /// A regular file whose time has not come.
+    Waiting,
+    Open(Box<Source>),
+    Ended(Box<CaptureFile>),
+}
+
+impl Run {
+    /// Opens captures, `-` being standard input. Those that are none are left out and told; `Frame::capture` and [`Self::finish`] count the others, in
+    /// the order given.
+    #[must_use]
+    pub fn open(paths: &[PathBuf], options: &Options) -> (Self, Vec<CaptureError>) {
+        let mut run = Self::new(options.hash);
+        let mut errors = Vec::new();
+        match options.filter.as_deref().map(Filter::new).transpose() {
+            Ok(filter) => run.filter = filter,
+            Err(error) => return (run, vec![error]),
+        }
+        let alone = paths.len() == 1;
+        run.total = Some(0);
+        for path in paths {
+            let size = regular_size(path);
+            let opened = match size {
+                // its first packet's time decides when it is opened again
+                Some(_) if !alone => run.look_at(path),
+                _ => run.open_now(path, Stream::open(path, run.hash, &run.read)),
+            };
+            match opened {
+                Ok(()) => {
+                    run.total = run.total.zip(size).map(|(sum, size)| sum + size);
+                }
+                Err(error) => errors.push(error),
+            }
+        }
+        (run, errors)
+    }
+
+    /// Reads a capture from any reader; `name` stands for its path.
+    pub fn read(
+        name: &str,
+        reader: Box<dyn Read + Send>,
+        options: &Options,
+    ) -> Result<Self, CaptureError> {
+        let mut run = Self::new(options.hash);
+        run.filter = options.filter.as_deref().map(Filter::new).transpose()?;
+        let stream = Stream::over(name.to_owned(), reader, false, run.hash, &run.read);
+        run.open_now(Path::new(name), stream)?;
+        Ok(run)
+    }
+
+    fn new(hash: bool) -> Self {
+        Self {
+            inputs: Vec::new(),
+            due: BinaryHeap::new(),
+            gathered: Vec::new(),
+            read: Arc::default(),
+            total: None,
+            filter: None,
+            hash,
+        }
+    }
+
+    /// How many captures there are.
+    #[must_use]
+    pub fn captures(&self) -> usize {
+        self.inputs.len()
+    }
+
+    /// Stored bytes read so far, and how many there are where that is known.
+    #[must_use]
+    pub fn progress(&self) -> (u64, Option<u64>) {
+        (self.read.load(Ordering::Relaxed), self.total)
+    }
+
+    /// Replaces what is in `batch` by the next packets, 4096 at most; false at the end.
+    pub fn next(&mut self, batch: &mut Batch) -> bool {
+        batch.packets.clear();
+        if let [
+            Input {
+                state: State::Open(source),
+                ..
+            },
+        ] = self.inputs.as_mut_slice()
+        {
+            return match source.fill(&mut batch.packets) {
+                Some(buffer) => {
+                    batch.bytes = buffer;
+                    true
+                }
+                None => false,
+            };
+        }
+        self.next_of_many(batch)
+    }
+
+    fn next_of_many(&mut self, batch: &mut Batch) -> bool {
+        let mut buffer = None;
+        while let Some(Reverse((_, which))) = self.due.pop() {
+            let Some(head) = self.load(which) else {
+                continue;
+            };
+            let next = self.due.peek().map(|Reverse(next)| *next);
+            if let Some(next) = next {
+                if (head, which) > next {
+                    self.due.push(Reverse((head, which)));
+                    continue;
+                }
+                if head == next.0 {
+                    self.compare(which, next.1);
+                }
+            }
+            let run = self.run_length(
+                which,
+                next.map(|(time, _)| time),
+                BATCH - batch.packets.len(),
+            );
+            let Some(input) = self.inputs.get_mut(which) else {
+                continue;
+            };
+            if run >= LONG_RUN || next.is_none() {
+                if !batch.packets.is_empty() {
+                    self.due.push(Reverse((head, which)));
+                    break;
+                }
+                batch
+                    .packets
+                    .extend_from_slice(&input.packets[input.at..input.at + run]);
+                batch.bytes = Arc::clone(&input.buffer);
+                input.at += run;
+                self.postpone(which);
+                return true;
+            }
+            let gathered = buffer.get_or_insert_with(|| take(&mut self.gathered));
+            let Some(bytes) = Arc::get_mut(gathered) else {
+                break;
+            };
+            let mut full = false;
+            for packet in &input.packets[input.at..input.at + run] {
+                full = bytes.len() + packet.captured as usize > BUFFER;
+                if full && !batch.packets.is_empty() {
+                    break;
+                }
+                let start = packet.start as usize;
+                let captured = input.buffer.get(start..start + packet.captured as usize);
+                batch.packets.push(Packet {
+                    start: bytes.len() as u32,
+                    ..*packet
+                });
+                bytes.extend_from_slice(captured.unwrap_or_default());
+                input.at += 1;
+            }
+            self.postpone(which);
+            if full || batch.packets.len() >= BATCH {
+                break;
+            }
+        }
+        if let Some(buffer) = buffer {
+            batch.bytes = Arc::clone(&buffer);
+            self.gathered.push(buffer);
+        }
+        !batch.packets.is_empty()
+    }
+
+    /// What was read of each capture, in the order given.
+    #[must_use]
+    pub fn finish(self) -> Vec<CaptureFile> {
+        let paths: Vec<String> = self
+            .inputs
+            .iter()
+            .map(|input| input.path.display().to_string())
+            .collect();
+        let finished = self.inputs.into_iter().map(|input| {
+            let mut file = match input.state {
+                State::Waiting => CaptureFile {
+                    path: input.path.display().to_string(),
+                    ..CaptureFile::default()
+                },
+                State::Open(source) => source.finish(),
+                State::Ended(file) => *file,
+            };
+            for (earlier, count) in input.doubles {
+                let earlier = paths.get(earlier).map_or("", String::as_str);
+                file.warnings.push(format!(
+                    "at least {count} packets stand in {earlier} too, with the same times and bytes; they are counted twice"
+                ));
+            }
+            file
+        });
+        finished.collect()
+    }
+
+    fn open_now(
+        &mut self,
+        path: &Path,
+        stream: Result<(Stream, Box<dyn Read + Send>), CaptureError>,
+    ) -> Result<(), CaptureError> {
+        let (stream, reader) = stream?;
+        let capture = self.next_index(path)?;
+        let source = Source::open(stream, reader, self.filter.clone(), capture)?;
+        self.add(path, State::Open(Box::new(source)), Timestamp(i64::MIN));
+        Ok(())
+    }
+
+    /// Reads a regular file's first packet and closes it again.
+    fn look_at(&mut self, path: &Path) -> Result<(), CaptureError> {
+        let capture = self.next_index(path)?;
+        let (stream, reader) = Stream::open(path, false, &Arc::default())?;
+        let mut source = Source::open(stream, reader, self.filter.clone(), capture)?;
+        source.forget_filter();
+        let mut packets = Vec::new();
+        let _ = source.fill(&mut packets);
+        let first = packets
+            .first()
+            .map_or(Timestamp(i64::MIN), |packet| packet.time);
+        self.add(path, State::Waiting, first);
+        Ok(())
+    }
+
+    /// The next capture's place, which a frame keeps in 16 bits.
+    fn next_index(&self, path: &Path) -> Result<u16, CaptureError> {
+        u16::try_from(self.inputs.len()).map_err(|_| CaptureError::Io {
+            path: path.display().to_string(),
+            source: io::Error::other("more than 65,536 captures in one run"),
+        })
+    }
+
+    fn add(&mut self, path: &Path, state: State, due: Timestamp) {
+        self.due.push(Reverse((due, self.inputs.len())));
+        self.inputs.push(Input {
+            path: path.to_owned(),
+            state,
+            buffer: Arc::default(),
+            packets: Vec::new(),
+            at: 0,
+            doubles: BTreeMap::new(),
+        });
+    }
+
+    /// The time of a file's next packet; `None` at its end.
+    fn load(&mut self, which: usize) -> Option<Timestamp> {
+        let (filter, hash) = (self.filter.as_ref(), self.hash);
+        let input = self.inputs.get_mut(which)?;
+        if matches!(input.state, State::Waiting) {
+            let source =
+                Stream::open(&input.path, hash, &self.read).and_then(|(stream, reader)| {
+                    Source::open(stream, reader, filter.cloned(), which as u16)
+                });
+            input.state = match source {
+                Ok(source) => State::Open(Box::new(source)),
+                // it could be read a moment ago
+                Err(error) => State::Ended(Box::new(CaptureFile {
+                    path: input.path.display().to_string(),
+                    truncated: true,
+                    warnings: vec![format!("changed while it was read: {error}")],
+                    ..CaptureFile::default()
+                })),
+            };
+        }
+        while input.at >= input.packets.len() {
+            input.at = 0;
+            input.packets.clear();
+            let State::Open(source) = &mut input.state else {
+                return None;
+            };
+            match source.fill(&mut input.packets) {
+                Some(buffer) => input.buffer = buffer,
+                None => {
+                    input.buffer = Arc::default();
+                    let ended = std::mem::replace(&mut input.state, State::Waiting);
+                    if let State::Open(source) = ended {
+                        input.state = State::Ended(Box::new(source.finish()));
+                    }
+                    return None;
+                }
+            }
+        }
+        input.packets.get(input.at).map(|packet| packet.time)
+    }
+
+    /// Puts a file back in line; where its next packet has not been read, by the time of the last.
+    fn postpone(&mut self, which: usize) {
+        if let Some(input) = self.inputs.get(which) {
+            let packet = input.packets.get(input.at).or(input.packets.last());
+            if let Some(packet) = packet {
+                self.due.push(Reverse((packet.time, which)));
+            }
+        }
+    }
+
+    /// How many packets of a file come before `next`, the next time of any other; one at least.
+    fn run_length(&self, which: usize, next: Option<Timestamp>, limit: usize) -> usize {
+        let Some(input) = self.inputs.get(which) else {
+            return 0;
+        };
+        let rest = input.packets.get(input.at..).unwrap_or_default();
+        let rest = rest.get(..limit).unwrap_or(rest);
+        match next {
+            None => rest.len(),
+            Some(next) => {
+                let later = rest.iter().skip(1).take_while(|packet| packet.time < next);
+                rest.len().min(1 + later.count())
+            }
+        }
+    }
+
+    /// Counts a packet that is next in two files at once, bytes and all.
+    fn compare(&mut self, one: usize, other: usize) {
+        if self.load(other).is_none() {
+            return;
+        }
+        let (earlier, later) = (one.min(other), one.max(other));
+        let head = |which: usize| {
+            let input = self.inputs.get(which)?;
+            let packet = input.packets.get(input.at)?;
+            let start = packet.start as usize;
+            let bytes = input.buffer.get(start..start + packet.captured as usize)?;
+            Some((packet.time, packet.wire, packet.link, bytes))
+        };
+        let same = head(earlier).is_some_and(|a| head(later) == Some(a));
+        if let (true, Some(input)) = (same, self.inputs.get_mut(later)) {
+            *input.doubles.entry(earlier).or_default() += 1;
+        }
+    }
+}
+
+/// The size of a regular file, or of what a link to one leads to.
+fn regular_size(path: &Path) -> Option<u64> {
+    let facts = path.metadata().ok()?;
+    (facts.is_file() && path.as_os_str() != "-").then_some(facts.len())
+}
+
+/// An empty buffer to gather packets in: one that nobody holds any more, or a new one.
+fn take(pool: &mut Vec<Arc<Vec<u8>>>) -> Arc<Vec<u8>> {
+    let free = pool
+        .iter_mut()
+        .position(|buffer| Arc::get_mut(buffer).is_some());
+    let mut buffer = free.map_or_else(
+        || Arc::new(Vec::with_capacity(BUFFER)),
+        |place| pool.swap_remove(place),
+    );
+    if let Some(bytes) = Arc::get_mut(&mut buffer) {
+        bytes.clear();
+    }
+    buffer
+}

@@ -1,0 +1,370 @@
+use std::collections::VecDeque;
+
+use crate::types::{Frame, Seq, Timestamp};
+
+use super::packet::Role;
+use super::record::Record;
+use super::side::{IpIdLaw, SideFacts, Suffix};
+
+/// Most holes of a stream that are followed at once; a real path has a handful, so past it the oldest counts as lost for good.
+const MAX_HOLES: usize = 64;
+
+/// Most segments timed for a round trip at once.
+const MAX_TIMED: usize = 64;
+
+/// A gap in what arrived of a stream.
+#[derive(Clone, Copy, Debug)]
+struct Hole {
+    from: i64,
+    to: i64,
+    opened: Timestamp,
+}
+
+/// What is followed of the packets that one side sends.
+#[derive(Debug, Default)]
+pub(super) struct Half {
+    /// The number that counts as 0, and how far the circle has been gone round: `high` is relative, `high_seq` as sent.
+    base: Option<Seq>,
+    high: i64,
+    high_seq: Seq,
+    holes: VecDeque<Hole>,
+    /// Ends of segments whose acknowledgement will give a round trip.
+    timed: VecDeque<(i64, Timestamp)>,
+    /// Whether a packet is the same as the one before it, but for its time.
+    last_ack: Option<(i64, u16)>,
+    window_closed_since: Option<Timestamp>,
+    ids: Ids,
+    suffix_frames: VecDeque<Frame>,
+    pub(super) window_closed: bool,
+    pub(super) facts: SideFacts,
+}
+
+/// Counts that tell a law of IPv4 identifications.
+#[derive(Debug, Default)]
+struct Ids {
+    seen: u32,
+    zero: u32,
+    same: u32,
+    small: u32,
+}
+
+impl Half {
+    /// The stream's start, from a SYN, or from a bare first sight where there is none.
+    pub(super) fn anchor(&mut self, first: Seq) {
+        if self.base.is_none() {
+            self.base = Some(first);
+            self.high_seq = first;
+        }
+    }
+
+    /// A retry of the attempt chose another initial number: the stream begins anew, what was counted stays.
+    pub(super) fn restart(&mut self) {
+        *self = Self {
+            facts: std::mem::take(&mut self.facts),
+            ids: std::mem::take(&mut self.ids),
+            ..Self::default()
+        };
+    }
+
+    /// Counts what a placed segment did.
+    pub(super) fn count_role(&mut self, role: Role, record: &Record) {
+        let facts = &mut self.facts;
+        match role {
+            Role::New | Role::Ahead if record.payload() > 0 => {
+                facts
+                    .first_data
+                    .get_or_insert((record.time, record.frame()));
+                facts.last_new_data = Some((record.time, record.frame()));
+            }
+            Role::Fill => {
+                facts.fills += 1;
+                facts.last_new_data = Some((record.time, record.frame()));
+            }
+            Role::Reordered => facts.reordered += 1,
+            Role::Retransmission => facts.retransmissions += 1,
+            Role::KeepAlive => facts.keep_alives += 1,
+            Role::DuplicateAck => facts.duplicate_acks += 1,
+            Role::New | Role::Ahead | Role::Plain | Role::WindowProbe => {}
+        }
+    }
+
+    pub(super) const fn is_anchored(&self) -> bool {
+        self.base.is_some()
+    }
+
+    /// A number as a distance from the start; counts on from the highest number known, so that it survives the wrap.
+    pub(super) fn relative(&self, seq: Seq) -> i64 {
+        if self.base.is_none() {
+            0
+        } else {
+            self.high + i64::from(seq.since(self.high_seq))
+        }
+    }
+
+    fn raise(&mut self, to: i64) {
+        if to > self.high {
+            self.high_seq = Seq(self.high_seq.0.wrapping_add((to - self.high) as u32));
+            self.high = to;
+        }
+        self.facts.sent_end = self.high;
+    }
+
+    /// First byte that is missing, or one past the last.
+    fn in_order_end(&self) -> i64 {
+        self.holes.front().map_or(self.high, |hole| hole.from)
+    }
+
+    /// Takes a segment's place in the stream and says what it did. `late` is how long a hole must stand open before what fills it was lost
+    /// rather than reordered, in nanoseconds.
+    pub(super) fn place(
+        &mut self,
+        record: &Record,
+        peer_window_closed: bool,
+        late: i64,
+    ) -> (Role, i64) {
+        let syn = record.flags & 0x02 != 0;
+        let length =
+            i64::from(record.payload()) + i64::from(syn) + i64::from(record.flags & 0x01 != 0);
+        if record.flags & 0x04 != 0 {
+            let seq = self.relative(record.seq);
+            return (Role::Plain, seq);
+        }
+        let fresh = !self.is_anchored();
+        self.anchor(record.seq);
+        let seq = self.relative(record.seq);
+        let end = seq + length;
+        if record.payload() <= 1
+            && !syn
+            && record.flags & 0x01 == 0
+            && seq == self.high - 1
+            && !fresh
+        {
+            return (
+                if peer_window_closed {
+                    Role::WindowProbe
+                } else {
+                    Role::KeepAlive
+                },
+                seq,
+            );
+        }
+        if length == 0 {
+            return (Role::Plain, seq);
+        }
+        if peer_window_closed && record.payload() == 1 && end <= self.high {
+            return (Role::WindowProbe, seq);
+        }
+        let role = if seq > self.high {
+            self.open_hole(self.high, seq, record.time);
+            Role::Ahead
+        } else if end > self.high || fresh {
+            Role::New
+        } else {
+            self.fill(seq, end, record.time, late)
+        };
+        if matches!(role, Role::New | Role::Ahead) {
+            self.facts.new_bytes += (end - seq.max(self.high)).max(0) as u64;
+            self.raise(end);
+            if self.timed.len() < MAX_TIMED {
+                self.timed.push_back((end, record.time));
+            }
+        } else if role == Role::Retransmission {
+            // Karn: a segment that was sent twice times nothing (RFC 6298, section 3)
+            self.timed.retain(|(timed, _)| *timed <= seq);
+        }
+        self.facts.in_order_end = self.in_order_end();
+        (role, seq)
+    }
+
+    fn open_hole(&mut self, from: i64, to: i64, opened: Timestamp) {
+        if self.holes.len() == MAX_HOLES {
+            self.holes.pop_front();
+        }
+        self.holes.push_back(Hole { from, to, opened });
+    }
+
+    /// A segment below the highest number: does it fill a hole?
+    fn fill(&mut self, seq: i64, end: i64, time: Timestamp, late: i64) -> Role {
+        let Some(position) = self
+            .holes
+            .iter()
+            .position(|hole| seq < hole.to && end > hole.from)
+        else {
+            return Role::Retransmission;
+        };
+        let Some(hole) = self.holes.remove(position) else {
+            return Role::Retransmission;
+        };
+        let before = Hole { to: seq, ..hole };
+        let after = Hole { from: end, ..hole };
+        for rest in [after, before] {
+            if rest.from < rest.to && self.holes.len() < MAX_HOLES {
+                self.holes.insert(position, rest);
+            }
+        }
+        self.facts.new_bytes += (end.min(hole.to) - seq.max(hole.from)).max(0) as u64;
+        if time.since(hole.opened) >= late {
+            Role::Fill
+        } else {
+            Role::Reordered
+        }
+    }
+
+    /// The other side acknowledges everything below `ack`. Gives a round trip sample, in nanoseconds, if there is one, and whether anything is
+    /// newly acknowledged.
+    pub(super) fn acknowledged(&mut self, ack: i64, time: Timestamp) -> (Option<i64>, bool) {
+        /// No receiver acknowledges further beyond what was seen than the largest window (RFC 7323, section 2.3): else it is a stray number.
+        const MAX_AHEAD: i64 = 1 << 30;
+        if ack <= self.facts.acked || ack > self.high + MAX_AHEAD {
+            return (None, false);
+        }
+        let mut sample = None;
+        while let Some((end, sent)) = self.timed.front().copied() {
+            if end > ack {
+                break;
+            }
+            sample = Some(time.since(sent));
+            self.timed.pop_front();
+        }
+        // acknowledged, but never seen here: the capture lost it, not the path
+        while let Some(hole) = self.holes.front().copied() {
+            if hole.from >= ack {
+                break;
+            }
+            self.facts.acked_unseen += (hole.to.min(ack) - hole.from).max(0) as u64;
+            self.holes.pop_front();
+            if hole.to > ack {
+                self.holes.push_front(Hole { from: ack, ..hole });
+                break;
+            }
+        }
+        if ack > self.high {
+            self.facts.acked_unseen += (ack - self.high) as u64;
+            self.raise(ack);
+        }
+        self.facts.acked = ack;
+        self.facts.in_order_end = self.in_order_end();
+        (sample.filter(|sample| *sample >= 0), true)
+    }
+
+    /// Whether an acknowledgement without payload repeats the one before it.
+    pub(super) fn repeats_ack(&mut self, ack: i64, window: u16, bare: bool) -> bool {
+        let same = bare && self.last_ack == Some((ack, window));
+        self.last_ack = Some((ack, window));
+        same
+    }
+
+    /// Notes the window that this side announces.
+    pub(super) fn window(&mut self, record: &Record) {
+        if record.window == 0 && record.flags & 0x02 == 0 {
+            self.window_closed_since.get_or_insert(record.time);
+        } else if let Some(since) = self.window_closed_since.take() {
+            self.facts.zero_window_ns += record.time.since(since).max(0);
+        }
+        self.window_closed = self.window_closed_since.is_some();
+        self.facts.zero_window_at_end = self.window_closed;
+    }
+
+    /// Notes what every packet shows of its sender's stack.
+    pub(super) fn stack(&mut self, record: &Record) {
+        let limits = if record.flags & 0x02 != 0 {
+            &mut self.facts.syn_hop_limits
+        } else if record.payload() > 0 || !record.is_tcp() {
+            &mut self.facts.data_hop_limits
+        } else {
+            &mut self.facts.ack_hop_limits
+        };
+        count(limits, record.hop_limit);
+        if let Some(id) = record.ip_id() {
+            self.ids.seen += 1;
+            self.ids.zero += u32::from(id == 0);
+            if let Some(last) = self.facts.last_ip_id {
+                /// A counter that is shared with the host's other flows still moves by less than this between two packets of one flow.
+                const SMALL_STEP: u16 = 1024;
+                match id.wrapping_sub(last) {
+                    0 => self.ids.same += 1,
+                    1..SMALL_STEP => self.ids.small += 1,
+                    _ => {}
+                }
+            }
+            self.facts.last_ip_id = Some(id);
+        }
+        self.facts.last_packet = Some((record.time, record.frame()));
+    }
+
+    /// Adds a packet that demands an answer.
+    pub(super) fn demand(&mut self, record: &Record, again: bool, unacked: u64) {
+        let suffix = &mut self.facts.unanswered;
+        suffix.since.get_or_insert(record.time);
+        suffix.until = Some(record.time);
+        suffix.tries += 1;
+        suffix.retries += u32::from(again);
+        suffix.bytes = unacked;
+        suffix.largest = suffix.largest.max(record.ip_length());
+        if suffix.frames.len() < 8 {
+            suffix.frames.push(record.frame());
+        } else {
+            if self.suffix_frames.len() == 8 {
+                self.suffix_frames.pop_front();
+            }
+            self.suffix_frames.push_back(record.frame());
+        }
+    }
+
+    /// The other side answered: nothing is open.
+    pub(super) fn answered(&mut self) {
+        self.facts.unanswered = Suffix::default();
+        self.suffix_frames.clear();
+    }
+
+    /// The other side sent something that advances nothing.
+    pub(super) fn heard(&mut self, time: Timestamp) {
+        if self.facts.unanswered.tries > 0 {
+            self.facts.unanswered.peer_packets += 1;
+        }
+        self.facts.unanswered.peer_last = Some(time);
+    }
+
+    /// The measurements, complete.
+    pub(super) fn finish(mut self, end: Timestamp) -> SideFacts {
+        if let Some(since) = self.window_closed_since {
+            self.facts.zero_window_ns += end.since(since).max(0);
+        }
+        self.facts.unanswered.frames.extend(self.suffix_frames);
+        for limits in [
+            &mut self.facts.syn_hop_limits,
+            &mut self.facts.ack_hop_limits,
+            &mut self.facts.data_hop_limits,
+        ] {
+            limits.sort_by_key(|(limit, seen)| (std::cmp::Reverse(*seen), *limit));
+        }
+        self.facts.ip_id_law = self.ids.law();
+        self.facts
+    }
+}
+
+impl Ids {
+    /// The law, from at least four identifications: with fewer, chance explains any pattern.
+    const fn law(&self) -> IpIdLaw {
+        let steps = self.seen.saturating_sub(1);
+        match self.seen {
+            0..4 => IpIdLaw::Unknown,
+            seen if self.zero == seen => IpIdLaw::Zero,
+            _ if self.same == steps => IpIdLaw::Constant,
+            // four of five: a reordered pair makes one step look large
+            _ if (self.small + self.same) * 5 >= steps * 4 => IpIdLaw::Counter,
+            _ => IpIdLaw::Random,
+        }
+    }
+}
+
+/// Counts `value` among at most four; a fifth value takes the place of the rarest.
+fn count(limits: &mut Vec<(u8, u32)>, value: u8) {
+    if let Some((_, seen)) = limits.iter_mut().find(|(known, _)| *known == value) {
+        *seen += 1;
+    } else if limits.len() < 4 {
+        limits.push((value, 1));
+    } else if let Some(rarest) = limits.iter_mut().min_by_key(|(_, seen)| *seen) {
+        *rarest = (value, 1);
+    }
+}

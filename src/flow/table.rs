@@ -1,0 +1,733 @@
+use crate::decode::Decoded;
+use crate::types::{BySide, FlowKey, Frame, Protocol, Seq, Side, Timestamp};
+
+use super::lifetime;
+use super::record::{Datagram, Record};
+use super::tracker::{Measured, Tracker};
+
+/// Where a flow lies in its table.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct FlowRef(u32);
+
+/// Packets that a flow logs before it is followed packet by packet. Most flows of real captures end below it, and are then measured in one go,
+/// with their log in cache.
+const LOG: u32 = 41;
+
+/// Records in a link of a log.
+const LINK: usize = 5;
+
+/// No link, no flow.
+const NONE: u32 = u32::MAX;
+
+/// Five records and where the log goes on.
+#[derive(Clone, Debug)]
+struct Link {
+    records: [Record; LINK],
+    next: u32,
+}
+
+/// What every packet of a flow touches: two cache lines.
+#[derive(Debug)]
+#[repr(align(64))]
+pub(super) struct Flow<Rider> {
+    first: Record,
+    last: Timestamp,
+    extra: Option<Box<Extra<Rider>>>,
+    start: BySide<Seq>,
+    log: u32,
+    log_end: u32,
+    count: u32,
+    vlan: [u16; 2],
+    key: FlowKey,
+    bits: u16,
+}
+
+const _: () = assert!(
+    size_of::<Flow<u8>>() == 128,
+    "a flow is two cache lines, whatever its rider"
+);
+
+/// What only some flows have.
+#[derive(Debug)]
+struct Extra<Rider> {
+    rider: Option<Rider>,
+    tracker: Option<Box<Tracker>>,
+}
+
+const SYN_A: u16 = 1;
+const SYN_B: u16 = 1 << 1;
+const HEARD_B: u16 = 1 << 2;
+const FIN_A: u16 = 1 << 3;
+const FIN_B: u16 = 1 << 4;
+const RESET: u16 = 1 << 5;
+const NEXT_A: u16 = 1 << 6;
+const NEXT_B: u16 = 1 << 7;
+const SETTLED_A: u16 = 1 << 8;
+const SETTLED_B: u16 = 1 << 9;
+const DATA: u16 = 1 << 10;
+const IN_USE: u16 = 1 << 11;
+
+/// A flow that is final: its measurements and what rode with it.
+#[derive(Debug)]
+pub struct Finished<Rider> {
+    /// Both ends, in the order of the first packet.
+    pub key: FlowKey,
+    /// VLAN identifiers of the first packet.
+    pub vlan: [u16; 2],
+    /// First packet.
+    pub first: Timestamp,
+    /// Its frame.
+    pub first_frame: Frame,
+    /// Last packet.
+    pub last: Timestamp,
+    /// How long flows of its kind live after their last packet, in nanoseconds.
+    pub life: i64,
+    /// What was measured.
+    pub(super) measured: Measured,
+    /// What the rider gathered.
+    pub rider: Option<Rider>,
+}
+
+/// The flows of one shard.
+///
+/// Open addressing over 64-bit slots (hash, index), so that a look-up touches one line of slots and one flow; flows live in a slab, logs in
+/// another. A shard's answers depend on its packets alone, never on threads.
+#[derive(Debug)]
+pub struct FlowTable<Rider> {
+    slots: Vec<u64>,
+    flows: Vec<Flow<Rider>>,
+    free: Vec<u32>,
+    links: Vec<Link>,
+    free_links: u32,
+    live: usize,
+    limit: usize,
+    /// Half-open flows, oldest first, with the time of their first packet to tell a reused place.
+    half_open: std::collections::VecDeque<(u32, Timestamp)>,
+    /// Where the search for the oldest flow goes on when no half-open flow is left.
+    hand: u32,
+    since_sweep: usize,
+    swept_at: Timestamp,
+    evicted: u64,
+    evicted_tcp: u64,
+}
+
+/// What became of a packet.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Placed {
+    /// Its flow.
+    pub flow: FlowRef,
+    /// Which side sent it.
+    pub side: Side,
+}
+
+impl<Rider> FlowTable<Rider> {
+    /// A table for at most `limit` flows at once.
+    #[must_use]
+    pub fn new(limit: usize) -> Self {
+        Self {
+            slots: vec![0; 1024],
+            flows: Vec::new(),
+            free: Vec::new(),
+            links: Vec::new(),
+            free_links: NONE,
+            live: 0,
+            limit: limit.clamp(1, NONE as usize - 1),
+            half_open: std::collections::VecDeque::new(),
+            hand: 0,
+            since_sweep: 0,
+            swept_at: Timestamp(i64::MIN),
+            evicted: 0,
+            evicted_tcp: 0,
+        }
+    }
+
+    /// Flows dropped for want of room, and how many of them were TCP.
+    #[must_use]
+    pub const fn evicted(&self) -> (u64, u64) {
+        (self.evicted, self.evicted_tcp)
+    }
+
+    /// The first slot that `hash` leads to: asked for a whole batch ahead, so that the misses overlap.
+    #[must_use]
+    pub fn touch_slot(&self, hash: u64) -> u64 {
+        self.slots
+            .get(hash as u32 as usize & (self.slots.len() - 1))
+            .copied()
+            .unwrap_or_default()
+    }
+
+    /// Something of the flow that a slot names, for the same purpose.
+    #[must_use]
+    pub fn touch_flow(&self, slot: u64) -> u32 {
+        (slot as u32)
+            .checked_sub(1)
+            .and_then(|index| self.flows.get(index as usize))
+            .map_or(NONE, |flow| flow.log_end ^ u32::from(flow.bits))
+    }
+
+    /// Something of the log's end.
+    #[must_use]
+    pub fn touch_log(&self, slot: u64) -> u32 {
+        (slot as u32)
+            .checked_sub(1)
+            .and_then(|index| self.flows.get(index as usize))
+            .and_then(|flow| self.links.get(flow.log_end as usize))
+            .map_or(NONE, |link| link.next)
+    }
+
+    /// Puts a packet into its flow, which is made if need be. Flows that end by this are given to `finished`.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one packet's context, taken apart by the caller; a struct for one call would hide it"
+    )]
+    pub fn packet(
+        &mut self,
+        hash: u64,
+        time: Timestamp,
+        frame: Frame,
+        vlan: [u16; 2],
+        packet: &Decoded<'_>,
+        datagram: Datagram,
+        finished: &mut dyn FnMut(Finished<Rider>),
+    ) -> Option<Placed> {
+        self.since_sweep += 1;
+        let icmp = matches!(packet.transport, crate::decode::Transport::Icmp(_));
+        let tag = hash as u32;
+        let mut found = self.find(tag, &packet.key);
+        if let Some((index, _)) = found
+            && self.is_over(index, time, packet)
+        {
+            self.retire(index, finished);
+            found = None;
+        }
+        let (index, side) = match found {
+            Some(place) => place,
+            // an error about a flow that was never seen is nobody's
+            None if icmp => return None,
+            None => (self.insert(tag, time, &packet.key, finished), Side::A),
+        };
+        // an ICMP error quotes a packet of one side; it is sent to that side, by the other or by somebody between
+        let side = if icmp { side.other() } else { side };
+        let record = Record::new(time, frame, side, packet, datagram);
+        self.note(index, &record, vlan);
+        self.log(index, record);
+        Some(Placed {
+            flow: FlowRef(index),
+            side,
+        })
+    }
+
+    /// The flow's rider, if it has one.
+    pub fn rider(&mut self, flow: FlowRef) -> Option<&mut Rider> {
+        self.flows
+            .get_mut(flow.0 as usize)?
+            .extra
+            .as_mut()?
+            .rider
+            .as_mut()
+    }
+
+    /// Gives the flow a rider.
+    pub fn mount(&mut self, flow: FlowRef, rider: Rider) -> Option<&mut Rider> {
+        let flow = self.flows.get_mut(flow.0 as usize)?;
+        let extra = flow.extra.get_or_insert_with(|| {
+            Box::new(Extra {
+                rider: None,
+                tracker: None,
+            })
+        });
+        Some(extra.rider.insert(rider))
+    }
+
+    /// The flow's key, in the order of its first packet.
+    #[must_use]
+    pub fn key(&self, flow: FlowRef) -> Option<FlowKey> {
+        self.flows.get(flow.0 as usize).map(|flow| flow.key)
+    }
+
+    /// Whether nobody wants more of what `side` says.
+    #[must_use]
+    pub fn is_settled(&self, placed: Placed) -> bool {
+        let bit = if placed.side == Side::A {
+            SETTLED_A
+        } else {
+            SETTLED_B
+        };
+        self.flows
+            .get(placed.flow.0 as usize)
+            .is_none_or(|flow| flow.bits & bit != 0)
+    }
+
+    /// Nobody wants more of what `side` says.
+    pub fn settle(&mut self, placed: Placed) {
+        if let Some(flow) = self.flows.get_mut(placed.flow.0 as usize) {
+            flow.bits |= if placed.side == Side::A {
+                SETTLED_A
+            } else {
+                SETTLED_B
+            };
+        }
+    }
+
+    /// The number of the first payload byte of `side`: after its SYN, else where it was first heard (`seq`).
+    pub fn stream_start(&mut self, placed: Placed, seq: Seq) -> Seq {
+        let Some(flow) = self.flows.get_mut(placed.flow.0 as usize) else {
+            return seq;
+        };
+        let bit = if placed.side == Side::A {
+            NEXT_A
+        } else {
+            NEXT_B
+        };
+        if flow.bits & bit == 0 {
+            flow.bits |= bit;
+            flow.start[placed.side] = seq;
+        }
+        flow.start[placed.side]
+    }
+
+    /// Gives every flow, live or not, to `finished`, in the order of the slab; the table is empty after.
+    pub fn drain(&mut self, finished: &mut dyn FnMut(Finished<Rider>)) {
+        let flows = std::mem::take(&mut self.flows);
+        for flow in flows {
+            if flow.bits & IN_USE != 0 {
+                finished(Self::measure(flow, &self.links));
+            }
+        }
+        *self = Self {
+            evicted: self.evicted,
+            evicted_tcp: self.evicted_tcp,
+            ..Self::new(self.limit)
+        };
+    }
+
+    /// Ends flows whose time is over at `now`. Costs a walk over the slab, so it is done when as many packets have come as there are flows, and
+    /// half a lifetime has passed; an answer never depends on it, since a look-up asks the same question.
+    pub fn advance(&mut self, now: Timestamp, finished: &mut dyn FnMut(Finished<Rider>)) {
+        if self.since_sweep < self.flows.len() || now.since(self.swept_at) < lifetime::HALF_OPEN / 2
+        {
+            return;
+        }
+        self.since_sweep = 0;
+        self.swept_at = now;
+        for index in 0..self.flows.len() as u32 {
+            let over = self
+                .flows
+                .get(index as usize)
+                .is_some_and(|flow| flow.bits & IN_USE != 0 && now.since(flow.last) > flow.life());
+            if over {
+                self.retire(index, finished);
+            }
+        }
+    }
+
+    fn find(&self, tag: u32, key: &FlowKey) -> Option<(u32, Side)> {
+        let mask = self.slots.len() - 1;
+        let mut position = tag as usize & mask;
+        loop {
+            let slot = self.slots.get(position).copied().unwrap_or_default();
+            if slot == 0 {
+                return None;
+            }
+            if (slot >> 32) as u32 == tag {
+                let index = slot as u32 - 1;
+                if let Some(flow) = self.flows.get(index as usize) {
+                    if flow.key == *key {
+                        return Some((index, Side::A));
+                    }
+                    if flow.key.a == key.b
+                        && flow.key.b == key.a
+                        && flow.key.protocol == key.protocol
+                    {
+                        return Some((index, Side::B));
+                    }
+                }
+            }
+            position = (position + 1) & mask;
+        }
+    }
+
+    /// Whether the flow that stands under a packet's key is over, so that the packet opens a new one.
+    fn is_over(&self, index: u32, time: Timestamp, packet: &Decoded<'_>) -> bool {
+        let Some(flow) = self.flows.get(index as usize) else {
+            return false;
+        };
+        if time.since(flow.last) > flow.life() {
+            return true;
+        }
+        let crate::decode::Transport::Tcp(segment) = packet.transport else {
+            return false;
+        };
+        if segment.flags & 0x16 != 0x02 {
+            return false;
+        }
+        // a SYN: a retry while nobody answered; else a new conversation, unless it is the old SYN again
+        let side = if flow.key == packet.key {
+            Side::A
+        } else {
+            Side::B
+        };
+        let syn = if side == Side::A { SYN_A } else { SYN_B };
+        let repeats = flow.bits & syn != 0 && flow.start[side] == segment.seq.plus(1);
+        let closed = flow.bits & RESET != 0 || flow.bits & (FIN_A | FIN_B) == FIN_A | FIN_B;
+        let answered = flow.bits & HEARD_B != 0;
+        (closed || answered) && !repeats
+    }
+
+    fn insert(
+        &mut self,
+        tag: u32,
+        time: Timestamp,
+        key: &FlowKey,
+        finished: &mut dyn FnMut(Finished<Rider>),
+    ) -> u32 {
+        if self.live >= self.limit {
+            self.evict(time, finished);
+        }
+        let flow = Flow {
+            first: Record::default(),
+            last: time,
+            extra: None,
+            start: BySide::default(),
+            log: NONE,
+            log_end: NONE,
+            count: 0,
+            vlan: [0; 2],
+            key: *key,
+            bits: IN_USE,
+        };
+        let index = if let Some(index) = self.free.pop() {
+            if let Some(place) = self.flows.get_mut(index as usize) {
+                *place = flow;
+            }
+            index
+        } else {
+            self.flows.push(flow);
+            self.flows.len() as u32 - 1
+        };
+        self.live += 1;
+        if self.live * 2 > self.slots.len() {
+            self.grow();
+        }
+        self.place(tag, index);
+        if key.protocol == Protocol::Tcp {
+            self.half_open.push_back((index, time));
+            if self.half_open.len() > 64 && self.half_open.len() > 2 * self.live {
+                let flows = &self.flows;
+                self.half_open.retain(|(index, first)| {
+                    flows
+                        .get(*index as usize)
+                        .is_some_and(|flow| flow.is_half_open() && flow.first.time == *first)
+                });
+            }
+        }
+        index
+    }
+
+    fn place(&mut self, tag: u32, index: u32) {
+        let mask = self.slots.len() - 1;
+        let mut position = tag as usize & mask;
+        while let Some(slot) = self.slots.get_mut(position) {
+            if *slot == 0 {
+                *slot = u64::from(tag) << 32 | u64::from(index + 1);
+                return;
+            }
+            position = (position + 1) & mask;
+        }
+    }
+
+    fn grow(&mut self) {
+        let old = std::mem::take(&mut self.slots);
+        self.slots = vec![0; old.len() * 2];
+        for slot in old {
+            if slot != 0 {
+                self.place((slot >> 32) as u32, slot as u32 - 1);
+            }
+        }
+    }
+
+    /// Takes a flow's slot away and closes the gap, so that no search ends too early.
+    fn unplace(&mut self, tag: u32, index: u32) {
+        let mask = self.slots.len() - 1;
+        let mut position = tag as usize & mask;
+        let wanted = u64::from(tag) << 32 | u64::from(index + 1);
+        loop {
+            match self.slots.get(position).copied() {
+                Some(slot) if slot == wanted => break,
+                Some(0) | None => return,
+                _ => position = (position + 1) & mask,
+            }
+        }
+        let mut gap = position;
+        loop {
+            position = (position + 1) & mask;
+            let slot = self.slots.get(position).copied().unwrap_or_default();
+            if slot == 0 {
+                break;
+            }
+            let home = (slot >> 32) as usize & mask;
+            // may the slot move back to the gap? only if its home does not lie between gap and here
+            if (position.wrapping_sub(home) & mask) >= (position.wrapping_sub(gap) & mask) {
+                if let Some(place) = self.slots.get_mut(gap) {
+                    *place = slot;
+                }
+                gap = position;
+            }
+        }
+        if let Some(place) = self.slots.get_mut(gap) {
+            *place = 0;
+        }
+    }
+
+    /// Makes room: the oldest half-open flow goes first, unjudged and counted; where there is none, the next one in the slab's order.
+    fn evict(&mut self, now: Timestamp, finished: &mut dyn FnMut(Finished<Rider>)) {
+        while let Some((index, first)) = self.half_open.pop_front() {
+            let Some(flow) = self.flows.get(index as usize) else {
+                continue;
+            };
+            if flow.bits & IN_USE == 0 || flow.first.time != first || !flow.is_half_open() {
+                continue;
+            }
+            // its time was over anyway: that is an end, not an eviction
+            if now.since(flow.last) > flow.life() {
+                self.retire(index, finished);
+            } else {
+                self.drop_flow(index);
+            }
+            return;
+        }
+        for _ in 0..self.flows.len() {
+            self.hand = if self.hand as usize + 1 >= self.flows.len() {
+                0
+            } else {
+                self.hand + 1
+            };
+            if self
+                .flows
+                .get(self.hand as usize)
+                .is_some_and(|flow| flow.bits & IN_USE != 0)
+            {
+                self.drop_flow(self.hand);
+                return;
+            }
+        }
+    }
+
+    fn drop_flow(&mut self, index: u32) {
+        if let Some(flow) = self.take(index) {
+            self.evicted += 1;
+            self.evicted_tcp += u64::from(flow.key.protocol == Protocol::Tcp);
+        }
+    }
+
+    fn retire(&mut self, index: u32, finished: &mut dyn FnMut(Finished<Rider>)) {
+        let log = self.flows.get(index as usize).map_or(NONE, |flow| flow.log);
+        if let Some(flow) = self.take_keeping_log(index) {
+            finished(Self::measure(flow, &self.links));
+            self.release(log);
+        }
+    }
+
+    fn take(&mut self, index: u32) -> Option<Flow<Rider>> {
+        let flow = self.take_keeping_log(index)?;
+        self.release(flow.log);
+        Some(flow)
+    }
+
+    fn take_keeping_log(&mut self, index: u32) -> Option<Flow<Rider>> {
+        let place = self.flows.get_mut(index as usize)?;
+        if place.bits & IN_USE == 0 {
+            return None;
+        }
+        let gone = Flow {
+            first: Record::default(),
+            last: Timestamp::default(),
+            extra: None,
+            start: BySide::default(),
+            log: NONE,
+            log_end: NONE,
+            count: 0,
+            vlan: [0; 2],
+            key: FlowKey::default(),
+            bits: 0,
+        };
+        let flow = std::mem::replace(place, gone);
+        self.unplace(crate::decode::flow_hash(&flow.key) as u32, index);
+        self.free.push(index);
+        self.live -= 1;
+        Some(flow)
+    }
+
+    /// Gives a log's links back.
+    fn release(&mut self, log: u32) {
+        let mut at = log;
+        while let Some(link) = self.links.get_mut(at as usize) {
+            let next = link.next;
+            link.next = self.free_links;
+            self.free_links = at;
+            at = next;
+        }
+    }
+
+    /// Notes what a packet does to the flow's stage.
+    fn note(&mut self, index: u32, record: &Record, vlan: [u16; 2]) {
+        let Some(flow) = self.flows.get_mut(index as usize) else {
+            return;
+        };
+        if flow.count == 0 {
+            flow.vlan = vlan;
+        }
+        flow.last = flow.last.max(record.time);
+        if !record.is_tcp() && flow.key.protocol == Protocol::Tcp {
+            return;
+        }
+        let side = record.side();
+        let (syn, next, fin) = if side == Side::A {
+            (SYN_A, NEXT_A, FIN_A)
+        } else {
+            (SYN_B, NEXT_B, FIN_B)
+        };
+        if side == Side::B {
+            flow.bits |= HEARD_B;
+        }
+        if record.flags & 0x02 != 0 {
+            flow.bits |= syn | next;
+            flow.start[side] = record.seq.plus(1);
+        }
+        if record.payload() > 0 || record.flags & 0x12 == 0x10 {
+            flow.bits |= DATA;
+        }
+        if record.flags & 0x01 != 0 {
+            flow.bits |= fin;
+        }
+        if record.flags & 0x04 != 0 && record.is_tcp() {
+            flow.bits |= RESET;
+        }
+    }
+
+    /// Appends to the flow's log, or follows the packet at once where the log is full.
+    fn log(&mut self, index: u32, record: Record) {
+        let Some(flow) = self.flows.get_mut(index as usize) else {
+            return;
+        };
+        let position = flow.count;
+        flow.count = flow.count.saturating_add(1);
+        if position == 0 {
+            flow.first = record;
+            return;
+        }
+        if position >= LOG {
+            if let Some(tracker) = flow.extra.as_mut().and_then(|extra| extra.tracker.as_mut()) {
+                tracker.absorb(&record);
+                return;
+            }
+            let mut tracker = Box::new(Tracker::new(flow.key.protocol, flow.first.time, true));
+            flow.replay(&self.links, LOG, |earlier| tracker.absorb(earlier));
+            tracker.absorb(&record);
+            flow.extra
+                .get_or_insert_with(|| {
+                    Box::new(Extra {
+                        rider: None,
+                        tracker: None,
+                    })
+                })
+                .tracker = Some(tracker);
+            let log = flow.log;
+            (flow.log, flow.log_end) = (NONE, NONE);
+            self.release(log);
+            return;
+        }
+        let within = (position as usize - 1) % LINK;
+        if within == 0 {
+            let fresh = if let Some(link) = self.links.get_mut(self.free_links as usize) {
+                let fresh = self.free_links;
+                self.free_links = link.next;
+                link.next = NONE;
+                fresh
+            } else {
+                self.links.push(Link {
+                    records: [Record::default(); LINK],
+                    next: NONE,
+                });
+                self.links.len() as u32 - 1
+            };
+            if flow.log == NONE {
+                flow.log = fresh;
+            } else if let Some(link) = self.links.get_mut(flow.log_end as usize) {
+                link.next = fresh;
+            }
+            flow.log_end = fresh;
+        }
+        if let Some(place) = self
+            .links
+            .get_mut(flow.log_end as usize)
+            .and_then(|link| link.records.get_mut(within))
+        {
+            *place = record;
+        }
+    }
+
+    fn measure(mut flow: Flow<Rider>, links: &[Link]) -> Finished<Rider> {
+        let (followed, rider) = flow.extra.take().map_or((None, None), |extra| {
+            let Extra { rider, tracker } = *extra;
+            (tracker, rider)
+        });
+        let tracker = followed.unwrap_or_else(|| {
+            let mut tracker = Box::new(Tracker::new(flow.key.protocol, flow.first.time, false));
+            flow.replay(links, flow.count.min(LOG), |record| tracker.absorb(record));
+            tracker
+        });
+        Finished {
+            key: flow.key,
+            vlan: flow.vlan,
+            first: flow.first.time,
+            first_frame: flow.first.frame(),
+            last: flow.last,
+            life: flow.life(),
+            measured: tracker.finish(),
+            rider,
+        }
+    }
+}
+
+impl<Rider> Flow<Rider> {
+    /// Whether nothing but one side's SYNs has come.
+    const fn is_half_open(&self) -> bool {
+        self.bits & (IN_USE | HEARD_B | DATA) == IN_USE
+            && matches!(self.key.protocol, Protocol::Tcp)
+    }
+
+    /// How long a flow in this stage lives after its last packet, in nanoseconds.
+    const fn life(&self) -> i64 {
+        match self.key.protocol {
+            Protocol::Udp => lifetime::UDP,
+            Protocol::Tcp
+                if self.bits & RESET != 0 || self.bits & (FIN_A | FIN_B) == FIN_A | FIN_B =>
+            {
+                lifetime::CLOSED
+            }
+            Protocol::Tcp if self.bits & (HEARD_B | DATA) == 0 => lifetime::HALF_OPEN,
+            Protocol::Tcp => lifetime::OPEN,
+        }
+    }
+
+    /// Gives the first `count` logged records, oldest first.
+    fn replay(&self, links: &[Link], count: u32, mut each: impl FnMut(&Record)) {
+        if count == 0 {
+            return;
+        }
+        each(&self.first);
+        let mut left = count as usize - 1;
+        let mut at = self.log;
+        while let Some(link) = links.get(at as usize) {
+            for record in link.records.iter().take(left) {
+                each(record);
+            }
+            left = left.saturating_sub(LINK);
+            if left == 0 {
+                break;
+            }
+            at = link.next;
+        }
+    }
+}

@@ -1,0 +1,545 @@
+use std::collections::VecDeque;
+
+use crate::types::{BySide, Direction, Protocol, Side, Timestamp};
+
+use super::half::Half;
+use super::packet::{PacketFact, PacketKind, Role};
+use super::record::Record;
+use super::side::{Activity, End, Rtt, SideFacts, Tally};
+use super::transfer::{Event, EventKind, Transfer};
+
+/// Packets kept from the start of a flow.
+pub const HEAD: usize = 64;
+
+/// Packets kept from its end.
+pub const TAIL: usize = 64;
+
+/// Most events of a transfer. The published policer detector works on segments of 2 MB, 1,400 packets and their acknowledgements; flows of 10 MB fit.
+const MAX_EVENTS: usize = 16_384;
+
+/// Most resets and ICMP errors that are kept one by one.
+const MAX_RESETS: usize = 32;
+const MAX_ICMP: usize = 16;
+
+/// A hole that stays open at least this long was a loss where no round trip is known to compare with: reordering on real paths is over within a few
+/// milliseconds (RFC 4737, section 1.1 and RFC 8985, section 3.3 use a quarter of the round trip).
+const LATE_WITHOUT_RTT: i64 = 10_000_000;
+
+/// No path that was measured reorders by less than this and calls it loss: below it a hole's filling is never a retransmission.
+const REORDERING: i64 = 2_000_000;
+
+const FIN: u8 = 0x01;
+const SYN: u8 = 0x02;
+const RST: u8 = 0x04;
+const ACK: u8 = 0x10;
+
+/// Follows a conversation packet by packet, from its log or as packets come, and measures it.
+#[derive(Debug)]
+pub(super) struct Tracker {
+    protocol: Protocol,
+    first: Timestamp,
+    last: Timestamp,
+    halves: BySide<Half>,
+    tallies: BySide<Tally>,
+    /// When each side was heard, since whoever is the server is known only at the end.
+    activity: BySide<Activity>,
+    rtt: BySide<RoundTrips>,
+    head: Vec<PacketFact>,
+    tail: VecDeque<PacketFact>,
+    packets: u64,
+    resets: Vec<PacketFact>,
+    icmp: Vec<PacketFact>,
+    recent: BySide<VecDeque<Record>>,
+    duplicates: u32,
+    snapped: u32,
+    offloaded: u32,
+    reset_by: Option<Side>,
+    syn_sent: BySide<Option<Timestamp>>,
+    syn_ack_sent: BySide<Option<Timestamp>>,
+    from_start: bool,
+    rtp: BySide<RtpGaps>,
+    transfer: Option<Box<Transfer>>,
+}
+
+/// Round trips between the capture point and one side.
+#[derive(Debug, Default)]
+struct RoundTrips {
+    handshake: Option<i64>,
+    min: Option<i64>,
+    smoothed: Option<i64>,
+    samples: u32,
+}
+
+/// Sequence gaps of RTP, for the first synchronisation source of a side.
+#[derive(Debug, Default)]
+struct RtpGaps {
+    source: Option<u32>,
+    extended: i64,
+}
+
+/// What a tracker measured, by side; whoever knows the client turns it.
+#[derive(Debug, Default)]
+pub(super) struct Measured {
+    pub(super) sides: BySide<SideFacts>,
+    pub(super) tallies: BySide<Tally>,
+    pub(super) activity: BySide<Activity>,
+    pub(super) rtt: Rtt,
+    pub(super) packets: Vec<PacketFact>,
+    pub(super) omitted: u32,
+    pub(super) resets: Vec<PacketFact>,
+    pub(super) icmp: Vec<PacketFact>,
+    pub(super) duplicates: u32,
+    pub(super) snapped: u32,
+    pub(super) offloaded: u32,
+    pub(super) reset_by: Option<Side>,
+    pub(super) both_fins: bool,
+    pub(super) syn: BySide<bool>,
+    pub(super) syn_ack: BySide<bool>,
+    pub(super) from_start: bool,
+    pub(super) transfer: Option<Box<Transfer>>,
+}
+
+impl Tracker {
+    /// `course` says whether the transfer's events are wanted: for flows that outgrew their log.
+    pub(super) fn new(protocol: Protocol, first: Timestamp, course: bool) -> Self {
+        Self {
+            protocol,
+            first,
+            last: first,
+            halves: BySide::default(),
+            tallies: BySide::default(),
+            activity: BySide::default(),
+            rtt: BySide::default(),
+            head: Vec::new(),
+            tail: VecDeque::new(),
+            packets: 0,
+            resets: Vec::new(),
+            icmp: Vec::new(),
+            recent: BySide::default(),
+            duplicates: 0,
+            snapped: 0,
+            offloaded: 0,
+            reset_by: None,
+            syn_sent: BySide::default(),
+            syn_ack_sent: BySide::default(),
+            from_start: protocol == Protocol::Udp,
+            rtp: BySide::default(),
+            transfer: course.then(Box::default),
+        }
+    }
+
+    /// Takes the next packet.
+    pub(super) fn absorb(&mut self, record: &Record) {
+        let side = record.side();
+        if self.is_duplicate(record, side) {
+            self.duplicates += 1;
+            return;
+        }
+        self.last = self.last.max(record.time);
+        let mut fact = fact(record, side);
+        if record.kind() == PacketKind::Icmp {
+            fact.number = record.seq.0;
+            if self.icmp.len() < MAX_ICMP {
+                self.icmp.push(fact.clone());
+            }
+            self.keep(fact);
+            return;
+        }
+        self.snapped += u32::from(record.snapped());
+        match self.protocol {
+            Protocol::Tcp => self.segment(record, side, &mut fact),
+            Protocol::Udp => self.datagram(record, side, &mut fact),
+        }
+        self.tally(record, &fact, side);
+        self.course(record, &fact, side);
+        if !record.is_reset() {
+            self.activity[side].note(record.time.since(self.first));
+        }
+        self.keep(fact);
+    }
+
+    fn segment(&mut self, record: &Record, side: Side, fact: &mut PacketFact) {
+        self.handshake(record, side);
+        // what reaches a hole's place later than half a round trip to its sender was sent again
+        let trips = &self.rtt[side];
+        let late = trips
+            .min
+            .or(trips.handshake)
+            .map_or(LATE_WITHOUT_RTT, |rtt| (rtt / 2).max(REORDERING));
+        let (own, other) = self.halves.both_mut(side);
+        (fact.role, fact.seq) = own.place(record, other.window_closed, late);
+        if let Some(mss) = other.facts.mss {
+            self.offloaded += u32::from(record.payload() > u32::from(mss));
+        }
+        let mut advanced = matches!(
+            fact.role,
+            Role::New | Role::Ahead | Role::Fill | Role::Reordered
+        );
+        if record.flags & ACK != 0 {
+            advanced |= self.acknowledgement(record, side, fact);
+        }
+        let (own, other) = self.halves.both_mut(side);
+        own.count_role(fact.role, record);
+        if record.is_reset() {
+            self.reset_by = self.reset_by.or(Some(side));
+            if self.resets.len() < MAX_RESETS {
+                self.resets.push(fact.clone());
+            }
+            return;
+        }
+        own.facts.timestamps |= record.timestamps().is_some();
+        own.window(record);
+        own.stack(record);
+        if record.flags & FIN != 0 {
+            own.facts
+                .fin
+                .get_or_insert((record.time, record.frame(), fact.seq));
+        }
+        if advanced {
+            other.answered();
+        }
+        other.heard(record.time);
+        let probe = matches!(fact.role, Role::KeepAlive | Role::WindowProbe);
+        if record.payload() > 0 || record.flags & (SYN | FIN) != 0 || probe {
+            let again = probe || matches!(fact.role, Role::Retransmission | Role::Fill);
+            let unacked = (own.facts.sent_end - own.facts.acked.max(1)).max(0) as u64;
+            own.demand(record, again, unacked);
+        }
+    }
+
+    /// Notes SYN and SYN/ACK: who opened, with which options, and how long the answer took.
+    fn handshake(&mut self, record: &Record, side: Side) {
+        if record.flags & SYN == 0 {
+            return;
+        }
+        let (own, other) = self.halves.both_mut(side);
+        self.from_start |= self.packets == 0;
+        own.facts.syns += 1;
+        if record.flags & ACK == 0 {
+            self.syn_sent[side].get_or_insert(record.time);
+        } else if self.syn_ack_sent[side].is_none() {
+            self.syn_ack_sent[side] = Some(record.time);
+            // a repeated SYN leaves open which copy was answered (RFC 6298, section 3)
+            if let Some(sent) = self.syn_sent[side.other()].filter(|_| other.facts.syns == 1) {
+                self.rtt[side].handshake = Some(record.time.since(sent)).filter(|rtt| *rtt >= 0);
+            }
+        }
+        let options = record.syn_options();
+        own.facts.mss = own.facts.mss.or(options.mss);
+        own.facts.window_scale = own.facts.window_scale.or(options.window_scale);
+        own.facts.sack_permitted |= options.sack_permitted;
+        if own.facts.syns > 1 && other.facts.last_packet.is_none() && own.relative(record.seq) != 0
+        {
+            own.restart();
+        }
+    }
+
+    /// Notes what a segment acknowledges; says whether anything is newly acknowledged.
+    fn acknowledgement(&mut self, record: &Record, side: Side, fact: &mut PacketFact) -> bool {
+        let (own, other) = self.halves.both_mut(side);
+        if !other.is_anchored() {
+            other.anchor(record.ack);
+        }
+        fact.ack = other.relative(record.ack);
+        fact.sack_high = record.sack_high().map(|high| other.relative(high));
+        if record.is_reset() {
+            return false;
+        }
+        let (sample, newly) = other.acknowledged(fact.ack, record.time);
+        if let Some(sample) = sample {
+            let opening = self.syn_ack_sent[side.other()].is_some();
+            self.rtt[side].note(sample, opening);
+        }
+        let bare = record.payload() == 0
+            && record.flags & (FIN | SYN | RST) == 0
+            && fact.role == Role::Plain;
+        if own.repeats_ack(fact.ack, record.window, bare)
+            && other.facts.acked < other.facts.sent_end
+        {
+            fact.role = Role::DuplicateAck;
+        }
+        newly
+    }
+
+    fn datagram(&mut self, record: &Record, side: Side, fact: &mut PacketFact) {
+        let (own, other) = self.halves.both_mut(side);
+        own.stack(record);
+        fact.number = record.seq.0;
+        fact.stream = record.ack.0;
+        let facts = &mut own.facts;
+        facts
+            .first_data
+            .get_or_insert((record.time, record.frame()));
+        facts.last_new_data = Some((record.time, record.frame()));
+        facts.new_bytes += u64::from(record.payload());
+        let answers = matches!(
+            record.kind(),
+            PacketKind::StunSuccess | PacketKind::StunError
+        );
+        match record.kind() {
+            PacketKind::StunRequest => facts.stun_requests += 1,
+            PacketKind::StunSuccess | PacketKind::StunError => facts.stun_responses += 1,
+            PacketKind::QuicInitial => facts.quic_initials += 1,
+            PacketKind::Rtp => {
+                facts.rtp += 1;
+                let gaps = &mut self.rtp[side];
+                facts.rtp_missing = gaps.note(record.ack.0, record.seq.0 as u16, facts.rtp_missing);
+                fact.seq = gaps.extended;
+            }
+            _ => {}
+        }
+        other.answered();
+        other.heard(record.time);
+        if !answers {
+            let again = own.facts.unanswered.tries > 0;
+            own.demand(record, again, 0);
+        }
+    }
+
+    fn is_duplicate(&mut self, record: &Record, side: Side) -> bool {
+        /// A mirror port's copy follows within a few packets of the same side.
+        const LOOK_BACK: usize = 8;
+        let recent = &mut self.recent[side];
+        if recent.iter().any(|earlier| record.duplicates(earlier)) {
+            return true;
+        }
+        if recent.len() == LOOK_BACK {
+            recent.pop_front();
+        }
+        recent.push_back(*record);
+        false
+    }
+
+    fn tally(&mut self, record: &Record, fact: &PacketFact, side: Side) {
+        let tally = &mut self.tallies[side];
+        tally.packets += 1;
+        tally.bytes += u64::from(record.payload());
+        if record.payload() > 0 || self.protocol == Protocol::Udp {
+            tally.data_packets += 1;
+        }
+        let sent_again =
+            matches!(fact.role, Role::Retransmission | Role::Fill) && record.payload() > 0;
+        tally.retransmitted += u32::from(sent_again);
+    }
+
+    /// Adds to the transfer's events and timelines, if they are wanted.
+    fn course(&mut self, record: &Record, fact: &PacketFact, side: Side) {
+        let Some(transfer) = &mut self.transfer else {
+            return;
+        };
+        let kind = match (self.protocol, fact.role) {
+            (Protocol::Udp, _) => EventKind::Datagram,
+            (_, Role::New) if record.payload() > 0 => EventKind::New,
+            (_, Role::Ahead) if record.payload() > 0 => EventKind::Ahead,
+            (_, Role::Reordered) => EventKind::Reordered,
+            (_, Role::Fill) => EventKind::Fill,
+            (_, Role::Retransmission) if record.payload() > 0 => EventKind::Retransmission,
+            _ => EventKind::Ack,
+        };
+        if transfer.events.len() < MAX_EVENTS {
+            transfer.events.push(Event {
+                time: record.time,
+                frame: record.frame(),
+                offset: fact.seq as u32,
+                ack: fact.ack as u32,
+                payload: record.payload(),
+                ip_length: record.ip_length(),
+                tsval: record.timestamps().map_or(0, |(value, _)| value),
+                window: record.window,
+                up: side == Side::A,
+                dsack: record.dsack(),
+                kind,
+            });
+        } else {
+            transfer.events_truncated = true;
+        }
+        if let Some(bin) = transfer.timelines[usize::from(side == Side::B)].bin(record.time) {
+            bin.ip_bytes += u64::from(record.ip_length());
+            if record.payload() > 0 {
+                bin.packets = bin.packets.saturating_add(1);
+                bin.lost = bin.lost.saturating_add(u32::from(matches!(
+                    kind,
+                    EventKind::Fill | EventKind::Retransmission
+                )));
+                if !matches!(kind, EventKind::Retransmission) {
+                    bin.new_bytes += u64::from(record.payload());
+                }
+            }
+        }
+    }
+
+    fn keep(&mut self, fact: PacketFact) {
+        self.packets += 1;
+        if self.head.len() < HEAD {
+            self.head.push(fact);
+            return;
+        }
+        if self.tail.len() == TAIL {
+            self.tail.pop_front();
+        }
+        self.tail.push_back(fact);
+    }
+
+    /// The measurements.
+    pub(super) fn finish(self) -> Measured {
+        let BySide { a: to_a, b: to_b } = self.rtt;
+        let omitted = self
+            .packets
+            .saturating_sub((self.head.len() + self.tail.len()) as u64);
+        let mut packets = self.head;
+        packets.extend(self.tail);
+        let sides = self.halves.map(|half| half.finish(self.last));
+        let fin_acked = |own: &SideFacts| own.fin.is_some_and(|(_, _, seq)| own.acked > seq);
+        let both_fins = sides.a.fin.is_some() && sides.b.fin.is_some()
+            || fin_acked(&sides.a)
+            || fin_acked(&sides.b);
+        Measured {
+            both_fins,
+            sides,
+            tallies: self.tallies,
+            activity: self.activity,
+            rtt: Rtt {
+                handshake_server: to_b.handshake,
+                handshake_client: to_a.handshake,
+                min_server: to_b.min,
+                min_client: to_a.min,
+                smoothed_server: to_b.smoothed,
+                smoothed_client: to_a.smoothed,
+                samples_server: to_b.samples,
+                samples_client: to_a.samples,
+            },
+            packets,
+            omitted: u32::try_from(omitted).unwrap_or(u32::MAX),
+            resets: self.resets,
+            icmp: self.icmp,
+            duplicates: self.duplicates,
+            snapped: self.snapped,
+            offloaded: self.offloaded,
+            reset_by: self.reset_by,
+            syn: self.syn_sent.map(|sent| sent.is_some()),
+            syn_ack: self.syn_ack_sent.map(|sent| sent.is_some()),
+            from_start: self.from_start,
+            transfer: self.transfer,
+        }
+    }
+}
+
+impl Measured {
+    /// Turns everything so that side `client` is the client: directions, sides, round trips.
+    pub(super) fn orient(&mut self, client: Side) {
+        if client == Side::A {
+            return;
+        }
+        self.sides.swap();
+        self.tallies.swap();
+        self.activity.swap();
+        self.syn.swap();
+        self.syn_ack.swap();
+        self.reset_by = self.reset_by.map(Side::other);
+        let rtt = self.rtt;
+        self.rtt = Rtt {
+            handshake_server: rtt.handshake_client,
+            handshake_client: rtt.handshake_server,
+            min_server: rtt.min_client,
+            min_client: rtt.min_server,
+            smoothed_server: rtt.smoothed_client,
+            smoothed_client: rtt.smoothed_server,
+            samples_server: rtt.samples_client,
+            samples_client: rtt.samples_server,
+        };
+        for packet in self
+            .packets
+            .iter_mut()
+            .chain(&mut self.resets)
+            .chain(&mut self.icmp)
+        {
+            packet.direction = packet.direction.map(Direction::reverse);
+        }
+        if let Some(transfer) = &mut self.transfer {
+            transfer.timelines.reverse();
+            for event in &mut transfer.events {
+                event.up = !event.up;
+            }
+        }
+    }
+
+    /// How the flow ended, `timed_out` if it lived longer than flows of its kind do.
+    pub(super) const fn end(&self, timed_out: bool) -> End {
+        match (self.reset_by, self.both_fins, timed_out) {
+            (Some(Side::A), ..) => End::RstByClient,
+            (Some(Side::B), ..) => End::RstByServer,
+            (None, true, _) => End::Fin,
+            (None, false, true) => End::Timeout,
+            (None, false, false) => End::Open,
+        }
+    }
+}
+
+impl RoundTrips {
+    /// Takes a sample; `opening` where this side may still be acknowledging the other's SYN/ACK, which times the handshake's second half.
+    fn note(&mut self, sample: i64, opening: bool) {
+        if opening && self.samples == 0 && self.handshake.is_none() {
+            self.handshake = Some(sample);
+        } else {
+            self.min = Some(self.min.map_or(sample, |min| min.min(sample)));
+        }
+        self.samples += 1;
+        // RFC 6298, section 2.3: alpha is 1/8
+        self.smoothed = Some(
+            self.smoothed
+                .map_or(sample, |smoothed| smoothed + (sample - smoothed) / 8),
+        );
+    }
+}
+
+impl RtpGaps {
+    /// Takes the next packet of a side; gives the new count of missing ones.
+    fn note(&mut self, source: u32, sequence: u16, missing: u32) -> u32 {
+        /// A jump further than this is a restart, not a loss (RFC 3550, appendix A.1: MAX_DROPOUT).
+        const MAX_DROPOUT: i64 = 3000;
+        if self.source != Some(source) {
+            self.source = Some(source);
+            self.extended = i64::from(sequence);
+            return missing;
+        }
+        let step = i64::from(sequence.wrapping_sub(self.extended as u16).cast_signed());
+        if step > 0 {
+            self.extended += step;
+            if step < MAX_DROPOUT {
+                missing.saturating_add(step as u32 - 1)
+            } else {
+                missing
+            }
+        } else {
+            // one that was counted as missing came late
+            missing.saturating_sub(u32::from(step < 0))
+        }
+    }
+}
+
+fn fact(record: &Record, side: Side) -> PacketFact {
+    PacketFact {
+        time: record.time,
+        frame: record.frame(),
+        direction: Some(if side == Side::A {
+            Direction::Up
+        } else {
+            Direction::Down
+        }),
+        kind: record.kind(),
+        flags: record.flags,
+        raw_seq: record.seq.0,
+        raw_ack: record.ack.0,
+        payload: record.payload(),
+        ip_length: record.ip_length(),
+        window: record.window,
+        hop_limit: record.hop_limit,
+        traffic_class: record.traffic_class,
+        ip_id: record.ip_id(),
+        dont_fragment: record.dont_fragment(),
+        timestamps: record.timestamps(),
+        option_layout: u16::from(record.layout),
+        dsack: record.dsack(),
+        ..PacketFact::default()
+    }
+}

@@ -1,0 +1,86 @@
+use dashmap::DashMap;
+
+use crate::facts::{DnsAnswer, DnsLookup};
+use crate::types::{Address, Timestamp};
+
+/// Which name an address had, as DNS answers of the run say: written by all workers while they run, read behind the barrier only, and sorted before
+/// anything is read, so that threads do not show.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    lookups: DashMap<u64, Vec<DnsLookup>, foldhash::fast::RandomState>,
+}
+
+/// One name of an address.
+#[derive(Clone, Debug, Eq, PartialEq, PartialOrd, Ord)]
+struct Named {
+    time: Timestamp,
+    client: Address,
+    name: String,
+}
+
+/// The lookups of a run, sorted, and the names of addresses that follow from them.
+#[derive(Debug, Default)]
+pub(super) struct NameBook {
+    pub(super) lookups: Vec<DnsLookup>,
+    by_address: std::collections::BTreeMap<Address, Vec<Named>>,
+}
+
+/// Most lookups that a run keeps; a resolver's own capture would otherwise grow for ever. The earliest stay.
+const MAX_LOOKUPS: usize = 200_000;
+
+impl Names {
+    /// Notes a lookup.
+    pub(super) fn note(&self, lookup: DnsLookup) {
+        let hour = (lookup.time.0 / 3_600_000_000_000).cast_unsigned();
+        self.lookups.entry(hour).or_default().push(lookup);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.lookups.is_empty()
+    }
+
+    /// Everything noted, in order; `hosts` are names that the captures themselves carry, which hold for the whole run.
+    pub(super) fn book(&self, hosts: &[(Address, String)]) -> NameBook {
+        let mut lookups: Vec<DnsLookup> = self.lookups.iter().flat_map(|entry| entry.value().clone()).collect();
+        lookups.sort_by(|a, b| (a.time, a.frame, &a.name, a.kind).cmp(&(b.time, b.frame, &b.name, b.kind)));
+        lookups.dedup();
+        lookups.truncate(MAX_LOOKUPS);
+        let mut book = NameBook::default();
+        for (address, name) in hosts {
+            book.add(*address, Timestamp(i64::MIN), Address::default(), name);
+        }
+        for lookup in &lookups {
+            if let (DnsAnswer::Addresses(addresses), Some(answered)) = (&lookup.answer, lookup.answered) {
+                for address in addresses {
+                    book.add(*address, answered, lookup.client, &lookup.name);
+                }
+            }
+        }
+        book.lookups = lookups;
+        book
+    }
+}
+
+impl NameBook {
+    fn add(&mut self, address: Address, time: Timestamp, client: Address, name: &str) {
+        let named = Named { time, client, name: name.to_owned() };
+        self.by_address.entry(address).or_default().push(named);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_address.is_empty()
+    }
+
+    /// The name that `client` knew `address` by when it opened a flow at `time`: its own latest answer before, else anybody's latest before, else the
+    /// earliest after (a capture may miss the question).
+    pub(super) fn name(&self, address: Address, client: Address, time: Timestamp) -> Option<&str> {
+        let named = self.by_address.get(&address)?;
+        let before = || named.iter().filter(|named| named.time <= time);
+        before()
+            .filter(|named| named.client == client)
+            .max()
+            .or_else(|| before().max())
+            .or_else(|| named.iter().min())
+            .map(|named| named.name.as_str())
+    }
+}

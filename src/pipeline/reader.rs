@@ -1,0 +1,177 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender};
+
+use crate::capture::{Batch, LinkType};
+use crate::decode::{Fragments, Peel, Peeled, Undecoded, peel};
+use crate::types::{Frame, Timestamp};
+
+/// LINKTYPE_RAW: what comes out of defragmentation begins with an IP header.
+const RAW: LinkType = LinkType(101);
+
+/// Where a packet's innermost IP packet lies, and whose flow it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Item {
+    pub(super) hash: u64,
+    pub(super) time: Timestamp,
+    pub(super) frame: Frame,
+    pub(super) start: u32,
+    pub(super) captured: u32,
+    pub(super) wire: u32,
+    pub(super) vlan: [u16; 2],
+}
+
+/// Packets of one worker's flows, over the bytes they share.
+#[derive(Debug, Default)]
+pub(super) struct Job {
+    pub(super) bytes: Arc<Vec<u8>>,
+    pub(super) items: Vec<Item>,
+}
+
+/// Packets that could not be decoded, by capture and reason.
+pub(super) type UndecodedCounts = BTreeMap<(u16, &'static str), u64>;
+
+/// The shard that owns a flow: its hash's high bits; table slots use the low ones.
+pub(super) const fn shard_of(hash: u64, shards: usize) -> usize {
+    ((hash >> 32) as usize).wrapping_mul(shards) >> 32
+}
+
+/// Looks at each packet as far as it must to find the worker that owns its flow, and sends it there with its batch.
+pub(super) struct Dispatcher {
+    senders: Vec<Sender<Job>>,
+    empties: Receiver<Vec<Item>>,
+    pending: Vec<Vec<Item>>,
+    shards: usize,
+    fragments: Fragments,
+    pub(super) undecoded: UndecodedCounts,
+    pub(super) first: Option<Timestamp>,
+    pub(super) last: Option<Timestamp>,
+}
+
+impl Dispatcher {
+    pub(super) fn new(senders: Vec<Sender<Job>>, empties: Receiver<Vec<Item>>, shards: usize) -> Self {
+        let pending = senders.iter().map(|_| Vec::new()).collect();
+        Self {
+            senders,
+            empties,
+            pending,
+            shards,
+            fragments: Fragments::default(),
+            undecoded: BTreeMap::new(),
+            first: None,
+            last: None,
+        }
+    }
+
+    /// Distributes a batch. False where no worker is left to take it.
+    pub(super) fn batch(&mut self, batch: &Batch) -> bool {
+        for packet in &batch.packets {
+            self.first = Some(self.first.map_or(packet.time, |first| first.min(packet.time)));
+            self.last = Some(self.last.map_or(packet.time, |last| last.max(packet.time)));
+            let bytes = batch.bytes_of(packet);
+            match peel(packet.link, bytes, packet.wire) {
+                Peel::Flow(peeled) => {
+                    let item = Item {
+                        hash: peeled.hash,
+                        time: packet.time,
+                        frame: packet.frame,
+                        start: packet.start + peeled.ip,
+                        captured: packet.captured.saturating_sub(peeled.ip),
+                        wire: packet.wire.saturating_sub(peeled.ip),
+                        vlan: peeled.vlan,
+                    };
+                    self.push(item);
+                }
+                Peel::NoFlow => {}
+                Peel::Undecoded(reason) => self.count(packet.frame, reason),
+                Peel::Fragment { ip, vlan } => {
+                    let piece = bytes.get(ip as usize..).unwrap_or_default();
+                    if !self.fragment(packet.time, packet.frame, piece, packet.wire.saturating_sub(ip), vlan, &batch.bytes) {
+                        return false;
+                    }
+                }
+            }
+        }
+        self.flush(&batch.bytes)
+    }
+
+    /// Gives up fragments that never became whole.
+    pub(super) fn finish(&mut self) -> u64 {
+        self.fragments.finish();
+        self.count_abandoned();
+        self.fragments.evicted()
+    }
+
+    /// Takes a fragment; what it completes is peeled like a packet and sent on its own, after those before it.
+    fn fragment(
+        &mut self,
+        time: Timestamp,
+        frame: Frame,
+        piece: &[u8],
+        wire: u32,
+        vlan: [u16; 2],
+        shared: &Arc<Vec<u8>>,
+    ) -> bool {
+        /// A whole packet may be a tunnel's fragment again; nobody fragments deeper than this.
+        const DEPTH: usize = 4;
+        let mut whole = self.fragments.feed(time, frame, piece, wire);
+        self.count_abandoned();
+        for _ in 0..DEPTH {
+            let Some(packet) = whole else { return true };
+            match peel(RAW, &packet.bytes, packet.wire) {
+                Peel::Flow(Peeled { ip, hash, .. }) => {
+                    if !self.flush(shared) {
+                        return false;
+                    }
+                    let captured = (packet.bytes.len() as u32).saturating_sub(ip);
+                    let item = Item { hash, time, frame, start: ip, captured, wire: packet.wire.saturating_sub(ip), vlan };
+                    self.push(item);
+                    return self.flush(&Arc::new(packet.bytes));
+                }
+                Peel::NoFlow => return true,
+                Peel::Undecoded(reason) => {
+                    self.count(frame, reason);
+                    return true;
+                }
+                Peel::Fragment { ip, .. } => {
+                    let inner = packet.bytes.get(ip as usize..).unwrap_or_default();
+                    whole = self.fragments.feed(time, frame, inner, packet.wire.saturating_sub(ip));
+                }
+            }
+        }
+        self.count(frame, Undecoded::TooDeep);
+        true
+    }
+
+    fn push(&mut self, item: Item) {
+        let worker = shard_of(item.hash, self.shards) % self.pending.len();
+        if let Some(pending) = self.pending.get_mut(worker) {
+            pending.push(item);
+        }
+    }
+
+    fn flush(&mut self, bytes: &Arc<Vec<u8>>) -> bool {
+        for (sender, pending) in self.senders.iter().zip(&mut self.pending) {
+            if pending.is_empty() {
+                continue;
+            }
+            let empty = self.empties.try_recv().unwrap_or_default();
+            let items = std::mem::replace(pending, empty);
+            if sender.send(Job { bytes: Arc::clone(bytes), items }).is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn count(&mut self, frame: Frame, reason: Undecoded) {
+        *self.undecoded.entry((frame.capture(), reason.name())).or_default() += 1;
+    }
+
+    fn count_abandoned(&mut self) {
+        for frame in self.fragments.abandoned() {
+            *self.undecoded.entry((frame.capture(), Undecoded::Fragment.name())).or_default() += 1;
+        }
+    }
+}

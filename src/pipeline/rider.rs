@@ -1,0 +1,77 @@
+use crate::application::{Appetite, DatagramRecogniser, Recognised, StreamRecogniser};
+use crate::flow::{Reach, Reassembler};
+use crate::types::{BySide, FlowKey, Frame, Seq, Side, Timestamp};
+
+/// What rides with a flow in the table: its recogniser while that is hungry, then what it recognised.
+#[derive(Debug)]
+pub(super) enum Rider {
+    Stream(Box<Stream>),
+    Datagrams(Box<DatagramRecogniser>),
+    Recognised(Box<Recognised>),
+    /// Looked at, and nothing of what is known.
+    Unknown,
+}
+
+/// A TCP flow's recogniser, with the means to put its bytes in order.
+#[derive(Debug)]
+pub(super) struct Stream {
+    recogniser: StreamRecogniser,
+    order: BySide<Option<Reassembler>>,
+}
+
+impl Rider {
+    pub(super) fn stream(key: &FlowKey) -> Self {
+        Self::Stream(Box::new(Stream { recogniser: StreamRecogniser::new(key), order: BySide::default() }))
+    }
+
+    pub(super) fn datagrams(key: &FlowKey) -> Self {
+        Self::Datagrams(Box::new(DatagramRecogniser::new(key)))
+    }
+
+    /// Whether it still wants bytes.
+    pub(super) const fn is_hungry(&self) -> bool {
+        matches!(self, Self::Stream(_) | Self::Datagrams(_))
+    }
+
+    /// What was recognised, at the latest now.
+    pub(super) fn finish(self) -> Option<Box<Recognised>> {
+        match self {
+            Self::Stream(stream) => Some(Box::new(stream.recogniser.finish())),
+            Self::Datagrams(recogniser) => Some(Box::new(recogniser.finish())),
+            Self::Recognised(recognised) => Some(recognised),
+            Self::Unknown => None,
+        }
+    }
+
+    /// Ends the recogniser and keeps what it found.
+    pub(super) fn digest(&mut self) {
+        let found = std::mem::replace(self, Self::Unknown).finish();
+        if let Some(recognised) = found.filter(|recognised| **recognised != Recognised::default()) {
+            *self = Self::Recognised(recognised);
+        }
+    }
+}
+
+impl Stream {
+    /// Takes a segment's payload. Full once nobody wants more of either side.
+    #[expect(clippy::too_many_arguments, reason = "one segment's context, taken apart by the caller")]
+    pub(super) fn segment(
+        &mut self,
+        side: Side,
+        start: Seq,
+        seq: Seq,
+        payload: &[u8],
+        whole: bool,
+        frame: Frame,
+        time: Timestamp,
+    ) -> Appetite {
+        let order = self.order[side].get_or_insert_with(|| Reassembler::new(start));
+        let recogniser = &mut self.recogniser;
+        let mut appetite = Appetite::Hungry;
+        let reach = order.push(seq, payload, whole, |fresh| appetite = recogniser.bytes(side, fresh, frame, time));
+        if reach == Reach::Closed && appetite == Appetite::Hungry {
+            appetite = self.recogniser.gap(side);
+        }
+        appetite
+    }
+}

@@ -1,0 +1,348 @@
+use std::sync::Arc;
+
+use crate::application::{
+    Appetite, HostSource, Recognised, classify_datagram, datagram_may_start, stream_may_start,
+};
+use crate::decode::{Decoded, Transport, decode};
+use crate::facts::{Detail, Summary};
+use crate::flow::{Datagram, Finished, FlowTable, Hints, Measurement, Placed};
+use crate::service::{Catalogue, Clue};
+use crate::types::{Endpoint, Side, Timestamp};
+
+use super::reader::{Item, Job, UndecodedCounts, shard_of};
+use super::rider::Rider;
+use super::{Names, Scope, Settings};
+
+/// Packets that are looked up together, so that their cache misses overlap: enough to hide memory's latency, few enough that what was decoded stays
+/// in the first-level cache.
+const GROUP: usize = 128;
+
+/// A flow that is final, with its service as far as its own bytes and addresses tell.
+#[derive(Debug)]
+pub(super) struct Gathered {
+    pub(super) summary: Summary,
+    pub(super) detail: Option<Box<Detail>>,
+    /// Whether a name or the protocol's own bytes decided: then DNS is not asked.
+    pub(super) named: bool,
+}
+
+/// Owns the flows of some shards: decodes, follows, recognises and measures. Needs no thread, and asks no clock.
+pub(super) struct Worker {
+    /// One table a shard; those of other workers stay empty.
+    shards: Vec<FlowTable<Rider>>,
+    catalogue: Arc<Catalogue>,
+    names: Arc<Names>,
+    scope: Scope,
+    flow_table: bool,
+    gathered: Vec<Gathered>,
+    finished: Vec<Finished<Rider>>,
+    pub(super) undecoded: UndecodedCounts,
+}
+
+impl Worker {
+    pub(super) fn new(shard_count: usize, settings: &Settings, catalogue: Arc<Catalogue>, names: Arc<Names>) -> Self {
+        Self {
+            shards: (0..shard_count).map(|_| FlowTable::new(shard_limit(settings.max_flows, shard_count))).collect(),
+            catalogue,
+            names,
+            scope: settings.scope,
+            flow_table: settings.flow_table,
+            gathered: Vec::new(),
+            finished: Vec::new(),
+            undecoded: UndecodedCounts::new(),
+        }
+    }
+
+    /// Takes a job's packets, in order.
+    pub(super) fn job(&mut self, job: &Job) {
+        let mut group = Vec::with_capacity(GROUP);
+        for items in job.items.chunks(GROUP) {
+            // three passes, each of independent loads: the slots, the flows, then the work
+            group.clear();
+            for item in items {
+                let bytes = job.bytes.get(item.start as usize..item.start as usize + item.captured as usize).unwrap_or_default();
+                match decode(bytes, item.wire) {
+                    Ok(Some(decoded)) => {
+                        let shard = shard_of(item.hash, self.shards.len());
+                        let slot = self.shards.get(shard).map_or(0, |table| table.touch_slot(item.hash));
+                        group.push((item, decoded, shard, slot));
+                    }
+                    Ok(None) => {}
+                    Err(reason) => *self.undecoded.entry((item.frame.capture(), reason.name())).or_default() += 1,
+                }
+            }
+            let mut touched = 0;
+            for (_, _, shard, slot) in &group {
+                touched ^= self.shards.get(*shard).map_or(0, |table| table.touch_flow(*slot));
+            }
+            for (_, _, shard, slot) in &group {
+                touched ^= self.shards.get(*shard).map_or(0, |table| table.touch_log(*slot));
+            }
+            std::hint::black_box(touched);
+            for (item, decoded, shard, _) in &group {
+                self.packet(item, decoded, *shard);
+            }
+        }
+        if let Some(item) = job.items.last() {
+            self.advance(item.time);
+        }
+    }
+
+    /// Packet time has reached `now`: flows that have been silent for longer than they live are final.
+    pub(super) fn advance(&mut self, now: Timestamp) {
+        let finished = &mut self.finished;
+        for table in &mut self.shards {
+            table.advance(now, &mut |flow| finished.push(flow));
+        }
+        self.gather(now, true);
+    }
+
+    /// The run is over, its last packet time was `last`: all flows are final.
+    pub(super) fn finish(mut self, last: Timestamp) -> (Vec<Gathered>, UndecodedCounts, (u64, u64)) {
+        let mut evicted = (0, 0);
+        for mut table in std::mem::take(&mut self.shards) {
+            let (flows, tcp) = table.evicted();
+            evicted = (evicted.0 + flows, evicted.1 + tcp);
+            let mut drained = std::mem::take(&mut self.gathered);
+            table.drain(&mut |flow| {
+                if let Some(flow) = self.measure(flow, last, false) {
+                    drained.push(flow);
+                }
+            });
+            self.gathered = drained;
+        }
+        self.gathered.sort_unstable_by_key(|flow| (flow.summary.first, flow.summary.first_frame));
+        (self.gathered, self.undecoded, evicted)
+    }
+
+    fn packet(&mut self, item: &Item, packet: &Decoded<'_>, shard: usize) {
+        let Some(table) = self.shards.get_mut(shard) else { return };
+        let datagram = match packet.transport {
+            Transport::Udp => {
+                let class = classify_datagram(packet.payload);
+                Datagram { kind: class.kind, number: class.number, stream: class.stream }
+            }
+            _ => Datagram::default(),
+        };
+        let finished = &mut self.finished;
+        let placed =
+            table.packet(item.hash, item.time, item.frame, item.vlan, packet, datagram, &mut |flow| finished.push(flow));
+        if let Some(placed) = placed
+            && packet.payload_length > 0
+            && !table.is_settled(placed)
+        {
+            match packet.transport {
+                Transport::Tcp(segment) => {
+                    // payload of a SYN comes after it (RFC 7413)
+                    let seq = segment.seq.plus(u32::from(segment.flags & 0x02 != 0));
+                    feed_stream(table, placed, item, packet, seq);
+                }
+                Transport::Udp => feed_datagram(table, placed, item, packet),
+                Transport::Icmp(_) => {}
+            }
+        }
+        if !self.finished.is_empty() {
+            self.gather(item.time, true);
+        }
+    }
+
+    /// Measures what has become final.
+    fn gather(&mut self, now: Timestamp, early: bool) {
+        while let Some(flow) = self.finished.pop() {
+            if let Some(flow) = self.measure(flow, now, early) {
+                self.gathered.push(flow);
+            }
+        }
+    }
+
+    /// Measures a final flow and says whose it is. `early` while the run goes on, when a name for it may still come from DNS.
+    fn measure(&self, flow: Finished<Rider>, now: Timestamp, early: bool) -> Option<Gathered> {
+        let mut flow = flow;
+        let recognised = flow.rider.take().and_then(Rider::finish);
+        let hints = Hints {
+            request_from: recognised.as_ref().and_then(|recognised| recognised.client),
+            service_at: self.service_at(&flow.key),
+        };
+        let (measured, _) = flow.measure(hints, now);
+        let recognised = recognised.map(|recognised| *recognised).unwrap_or_default();
+        let clue = clue(&recognised, measured.key.b, measured.key.protocol, None);
+        let belonging = self.catalogue.classify(&clue);
+        let summary = summary(&measured, belonging.service.0);
+        let named = belonging.host_source.is_some_and(|source| source < HostSource::Dns) || clue.signature.is_some();
+        let messenger = self.catalogue.is_messenger(belonging.service);
+        let keep = self.flow_table
+            || messenger
+            || is_heavy(&summary)
+            || is_troubled(&measured) && (self.scope == Scope::All || !named && (early || !self.names.is_empty()));
+        let detail = keep.then(|| {
+            let mut detail = detail(measured, recognised, now);
+            detail.host = belonging.host.zip(belonging.host_source);
+            detail.part = belonging.part.map(crate::service::Part::name);
+            detail.service_why = belonging.why.to_string();
+            Box::new(detail)
+        });
+        Some(Gathered { summary, detail, named })
+    }
+
+    /// Which end's address the catalogue knows, where ports do not tell the server.
+    fn service_at(&self, key: &crate::types::FlowKey) -> Option<Side> {
+        if key.a.port < 1024 || key.b.port < 1024 {
+            return None;
+        }
+        let knows = |end: Endpoint| {
+            let found = self.catalogue.classify(&Clue::of_server(end, key.protocol));
+            self.catalogue.is_messenger(found.service)
+        };
+        match (knows(key.a), knows(key.b)) {
+            (true, false) => Some(Side::A),
+            (false, true) => Some(Side::B),
+            _ => None,
+        }
+    }
+}
+
+/// How many flows one shard may hold. A shard's share varies by chance (binomial), so four standard deviations are added: a run at the limit
+/// is not cut because its flows fell unevenly.
+fn shard_limit(max_flows: usize, shards: usize) -> usize {
+    let share = max_flows / shards.max(1);
+    if shards <= 1 { max_flows } else { share + 4 * share.isqrt() }
+}
+
+/// Enough bytes to serve as the baseline of rates: the contract's differential evidence asks for controls of this size.
+fn is_heavy(summary: &Summary) -> bool {
+    const HEAVY: u64 = 64 * 1024;
+    summary.up.bytes.max(summary.down.bytes) >= HEAVY
+}
+
+/// Whether anything about the flow could become a finding, or explain one.
+fn is_troubled(flow: &Measurement) -> bool {
+    !flow.resets.is_empty()
+        || !flow.icmp.is_empty()
+        || flow.client.unanswered.tries >= 2
+        || flow.server.unanswered.tries >= 2
+        || flow.client.fin.is_some() && flow.down.packets == 0
+        || flow.client.retransmissions + flow.client.fills + flow.server.retransmissions + flow.server.fills >= 3
+        || flow.down.data_packets == 0 && flow.up.data_packets > 0
+}
+
+pub(super) fn clue<'a>(
+    recognised: &'a Recognised,
+    server: Endpoint,
+    protocol: crate::types::Protocol,
+    dns_name: Option<&'a str>,
+) -> Clue<'a> {
+    use crate::application::Application;
+    let sni_source = match (recognised.ech, recognised.application) {
+        (true, _) => HostSource::EchOuter,
+        (false, Application::Quic) => HostSource::QuicSni,
+        _ => HostSource::TlsSni,
+    };
+    Clue {
+        sni: recognised.sni.as_deref(),
+        sni_source,
+        http_host: recognised.http_host.as_deref(),
+        certificate_names: &recognised.certificate_names,
+        certificate_issuer: recognised.certificate_issuer.as_deref(),
+        signature: recognised.signature,
+        dns_name,
+        server,
+        protocol,
+        application: recognised.application,
+    }
+}
+
+fn milliseconds(nanos: Option<i64>) -> Option<f32> {
+    nanos.map(|nanos| nanos as f32 / 1e6)
+}
+
+fn summary(flow: &Measurement, service: u16) -> Summary {
+    Summary {
+        key: flow.key,
+        orientation: flow.orientation,
+        end: flow.end,
+        vlan: flow.vlan,
+        service,
+        first: flow.first,
+        last: flow.last,
+        first_frame: flow.first_frame,
+        up: flow.up,
+        down: flow.down,
+        activity: flow.activity,
+        rtt_server_ms: milliseconds(flow.rtt.to_server()),
+        rtt_client_ms: milliseconds(flow.rtt.to_client()),
+        hop_limits: flow.hop_limits,
+        duplicates: flow.duplicates,
+    }
+}
+
+fn detail(flow: Measurement, recognised: Recognised, observed_until: Timestamp) -> Detail {
+    Detail {
+        packets: flow.packets,
+        omitted: flow.omitted,
+        resets: flow.resets,
+        icmp: flow.icmp,
+        client: flow.client,
+        server: flow.server,
+        rtt: flow.rtt,
+        from_start: flow.from_start,
+        one_way: flow.one_way,
+        snapped: flow.snapped,
+        offloaded: flow.offloaded,
+        transfer: flow.transfer,
+        recognised,
+        observed_until,
+        ..Detail::default()
+    }
+}
+
+fn feed_stream(table: &mut FlowTable<Rider>, placed: Placed, item: &Item, packet: &Decoded<'_>, seq: crate::types::Seq) {
+    let start = table.stream_start(placed, seq);
+    if table.rider(placed.flow).is_none() {
+        if seq == start && !stream_may_start(packet.payload) {
+            table.settle(placed);
+            return;
+        }
+        let Some(key) = table.key(placed.flow) else { return };
+        table.mount(placed.flow, Rider::stream(&key));
+    }
+    let Some(rider) = table.rider(placed.flow) else { return };
+    let whole = packet.payload.len() as u64 >= u64::from(packet.payload_length);
+    let appetite = match rider {
+        Rider::Stream(stream) => {
+            stream.segment(placed.side, start, seq, packet.payload, whole, item.frame, item.time)
+        }
+        _ => Appetite::Full,
+    };
+    if appetite == Appetite::Full {
+        rider.digest();
+        settle_both(table, placed);
+    }
+}
+
+fn feed_datagram(table: &mut FlowTable<Rider>, placed: Placed, item: &Item, packet: &Decoded<'_>) {
+    if table.rider(placed.flow).is_none() {
+        let Some(key) = table.key(placed.flow) else { return };
+        if !datagram_may_start(packet.payload, (key.a.port, key.b.port)) {
+            return;
+        }
+        table.mount(placed.flow, Rider::datagrams(&key));
+    }
+    let Some(rider) = table.rider(placed.flow) else { return };
+    let whole = packet.payload.len() as u64 >= u64::from(packet.payload_length);
+    let appetite = match rider {
+        Rider::Datagrams(recogniser) => {
+            recogniser.datagram(placed.side, packet.payload, whole, item.frame, item.time)
+        }
+        _ => Appetite::Full,
+    };
+    if appetite == Appetite::Full {
+        rider.digest();
+        settle_both(table, placed);
+    }
+}
+
+fn settle_both(table: &mut FlowTable<Rider>, placed: Placed) {
+    for side in [Side::A, Side::B] {
+        table.settle(Placed { side, ..placed });
+    }
+}
