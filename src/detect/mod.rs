@@ -4,11 +4,14 @@
 //! **Knows nothing of** packets' bytes, formatting, clocks.
 
 mod finding;
+mod judged;
 mod rule;
+pub mod shaping;
 
 pub use finding::{
     Assessment, Evidence, Finding, FlowVerdict, Judgement, Kind, Level, Mechanism, Note, Parameter,
 };
+pub use judged::Judged;
 pub use rule::{About, Counts, Reading, Rule, Weighed};
 
 /// Judges all flows.

@@ -108,7 +108,13 @@ impl Rule {
     /// Measures and weighs.
     #[must_use]
     pub fn weigh(&self, flow: &FlowFacts, around: &CaptureFacts) -> Weighed {
-        match (self.measure)(flow, around) {
+        self.weighed((self.measure)(flow, around))
+    }
+
+    /// Weighs what was measured already.
+    #[must_use]
+    pub fn weighed(&self, reading: Reading) -> Weighed {
+        match reading {
             Reading::Blind(why) => Weighed::Blind(why),
             Reading::Measured {
                 value,
