@@ -408,6 +408,10 @@ async fn converse(world: &World, flow: &Flow, seen: &mut Seen) -> Result<Option<
     } else {
         let tcp = timeout(flow.connect_timeout, connect(flow)).await.map_err(|_| "timeout:connect".to_string())?.map_err(|e| format!("error:connect:{:?}", e.kind()))?;
         seen.connected = true;
+        if flow.gives_up {
+            tcp.reset_on_drop();
+            return Ok(None);
+        }
         timeout(flow.connect_timeout, open(world, flow, tcp)).await.map_err(|_| "timeout:handshake".to_string())?.map_err(|e| format!("error:handshake:{:?}", e.kind()))?
     };
     seen.connected = true;
@@ -610,12 +614,13 @@ async fn call(flow: &Flow, seen: &mut Seen) -> Result<(), String> {
     if flow.media_s > 0.0 && received == 0 { Err("timeout:media".into()) } else { Ok(()) }
 }
 
-async fn relay(server: SocketAddr, media_s: f64) -> io::Result<()> {
+async fn relay(server: SocketAddr, media_s: f64, muted: bool) -> io::Result<()> {
     let socket = udp(server)?;
     let mut buffer = [0; 2_048];
     // Peers whose media we answer: since when, the next number, our source.
     let mut peers: HashMap<SocketAddr, (Instant, u16, u32, Instant)> = HashMap::new();
-    let mut tick = tokio::time::interval(Duration::from_millis(20));
+    // Comfort noise: a packet every 400 ms.
+    let mut tick = tokio::time::interval(Duration::from_millis(if muted { 400 } else { 20 }));
     loop {
         tokio::select! {
             _ = tick.tick() => {
@@ -764,8 +769,8 @@ pub async fn servers(world: Arc<World>, restarts: Vec<Restart>) -> io::Result<()
             Transport::Call => {
                 // One relay may serve several flows: its media time is the longest asked for.
                 let media = world.flows.iter().filter(|f| f.server == flow.server).map(|f| f.media_s).fold(0.0, f64::max);
-                let server = flow.server;
-                tokio::spawn(async move { relay(server, media).await });
+                let (server, muted) = (flow.server, flow.muted);
+                tokio::spawn(async move { relay(server, media, muted).await });
             }
             Transport::Quic => {
                 let config = world.authority.server(false, true).map_err(io::Error::other)?;

@@ -21,6 +21,8 @@ pub enum Who {
     /// Whose hello carries one of these names.
     Name(Vec<String>),
     Address(Vec<IpAddr>),
+    /// Everybody: what a subscriber's plan does.
+    All,
 }
 
 /// When a rule begins to act on such a flow.
@@ -108,8 +110,8 @@ pub enum Act {
         /// New flows to the same server are dropped for so long.
         residual: Option<Duration>,
     },
-    /// A token bucket a flow.
-    Police { way: Way, rate_bps: f64, burst: f64 },
+    /// A token bucket a flow, or one for all the rule is about.
+    Police { way: Way, rate_bps: f64, burst: f64, shared: bool },
     /// A queue a flow.
     Shape { way: Way, rate_bps: f64, queue: f64 },
     Lose { up: f64, down: f64 },
@@ -147,6 +149,7 @@ pub struct Done {
     /// Payload bytes that passed the box either way before the rule was armed and after.
     pub passed_up: u64,
     pub passed_down: u64,
+    /// Bytes of packets that passed the way a rate rule is about, since it was armed.
     pub passed_bytes_after: u64,
     pub armed_after_s: f64,
     pub last_after_s: f64,
@@ -162,8 +165,8 @@ pub struct Done {
 struct Armed {
     since: Option<Instant>,
     packets: u32,
-    tokens: f64,
-    filled: Option<Instant>,
+    /// Tokens, and when they were counted.
+    bucket: Option<(f64, Instant)>,
     busy: Option<Instant>,
     fired: bool,
 }
@@ -206,13 +209,15 @@ pub struct Censor {
     flows: HashMap<(u8, SocketAddr, SocketAddr), Track>,
     residual: Vec<(IpAddr, u16, Instant)>,
     begin: Instant,
-    pub random: StdRng,
+    buckets: Vec<Option<(f64, Instant)>>,
+    random: StdRng,
     parallel: Vec<(u8, SocketAddr, SocketAddr)>,
 }
 
 impl Censor {
     pub fn new(rules: Vec<Rule>, begin: Instant, random: StdRng) -> Self {
-        Self { rules, flows: HashMap::new(), residual: Vec::new(), begin, random, parallel: Vec::new() }
+        let buckets = vec![None; rules.len()];
+        Self { rules, flows: HashMap::new(), residual: Vec::new(), begin, buckets, random, parallel: Vec::new() }
     }
 
     pub fn done(&self, protocol: u8, client: SocketAddr, server: SocketAddr) -> Done {
@@ -274,6 +279,7 @@ impl Censor {
         let mut verdict = Verdict::Pass;
         for (index, rule) in self.rules.iter().enumerate() {
             let about = match &rule.who {
+                Who::All => true,
                 Who::Address(all) => all.contains(&server.ip()),
                 Who::Name(all) => t.hello_length.is_some() && all.iter().any(|name| contains(&t.first_up, name.as_bytes())),
             };
@@ -344,18 +350,18 @@ impl Censor {
                         verdict = Verdict::Drop("dpi");
                     }
                 }
-                Act::Police { way: which, rate_bps, burst } => {
+                Act::Police { way: which, rate_bps, burst, shared } => {
                     if way == *which {
-                        let filled = *armed.filled.get_or_insert_with(|| {
-                            armed.tokens = *burst;
-                            now
-                        });
-                        armed.tokens = (armed.tokens + now.duration_since(filled).as_secs_f64() * rate_bps / 8.0).min(*burst);
-                        armed.filled = Some(now);
+                        let bucket = if *shared { &mut self.buckets[index] } else { &mut armed.bucket };
+                        let (mut tokens, filled) = bucket.unwrap_or((*burst, now));
+                        tokens = (tokens + now.duration_since(filled).as_secs_f64() * rate_bps / 8.0).min(*burst);
                         let size = v.length as f64;
-                        if armed.tokens >= size {
-                            armed.tokens -= size;
-                        } else {
+                        let enough = tokens >= size;
+                        if enough {
+                            tokens -= size;
+                        }
+                        *bucket = Some((tokens, now));
+                        if !enough {
                             verdict = Verdict::Drop("dpi");
                         }
                     }
@@ -406,7 +412,7 @@ impl Censor {
                 t.done.down_at_first_drop.get_or_insert(t.done.passed_down);
             }
             t.done.packets_at_first_drop.get_or_insert(t.packets);
-        } else if t.done.armed {
+        } else if t.done.armed && self.rules.iter().any(|r| matches!(r.act, Act::Police { way: w, .. } | Act::Shape { way: w, .. } if w == way)) {
             t.done.passed_bytes_after += v.length as u64;
         }
         (verdict, made)

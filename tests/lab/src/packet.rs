@@ -92,6 +92,15 @@ pub fn view(b: &[u8]) -> Option<View> {
     Some(v)
 }
 
+/// Whether this is an ICMP or ICMPv6 error (RFC 792, RFC 4443), which must pass as it would anywhere.
+pub fn is_icmp_error(b: &[u8]) -> bool {
+    match b {
+        [first, ..] if first >> 4 == 4 && b.len() > 20 => b[9] == 1 && matches!(b[20], 3 | 11 | 12),
+        [first, ..] if first >> 4 == 6 && b.len() > 40 => b[6] == 58 && matches!(b[40], 1..=4),
+        _ => false,
+    }
+}
+
 fn sum(bytes: &[u8], mut total: u32) -> u32 {
     for pair in bytes.chunks(2) {
         total += u32::from(pair[0]) << 8 | pair.get(1).map_or(0, |&x| u32::from(x));

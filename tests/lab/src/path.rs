@@ -14,7 +14,7 @@ use rand::{Rng, SeedableRng};
 use tun_rs::SyncDevice;
 
 use crate::censor::{Censor, Rule, Verdict, Way};
-use crate::packet::{self, TCP, UDP};
+use crate::packet;
 
 /// One stretch of the way in one direction.
 #[derive(Clone, Debug)]
@@ -83,6 +83,8 @@ pub struct Counters {
 pub struct Outcome {
     pub client: Vec<Record>,
     pub server: Vec<Record>,
+    /// At the box, on its client's side.
+    pub path: Vec<Record>,
     pub counters: Counters,
     pub censor: Censor,
 }
@@ -195,7 +197,7 @@ impl Router {
     }
 
     fn from_face(&mut self, way: Way, mut bytes: Vec<u8>, now: Instant) {
-        if packet::view(&bytes).is_none_or(|v| v.protocol != TCP && v.protocol != UDP) {
+        if packet::view(&bytes).is_none() && !packet::is_icmp_error(&bytes) {
             return;
         }
         let record = Record { at: now - self.begin, way, bytes: bytes.clone(), forged: false };
@@ -225,6 +227,9 @@ impl Router {
     }
 
     fn at_box(&mut self, way: Way, mut bytes: Vec<u8>, now: Instant) {
+        if way == Way::Up {
+            self.out.path.push(Record { at: now - self.begin, way, bytes: bytes.clone(), forged: false });
+        }
         let (verdict, made) = self.out.censor.packet(way, &bytes, now);
         match verdict {
             Verdict::Pass => self.leave(way, bytes, now, false),
@@ -251,6 +256,9 @@ impl Router {
     }
 
     fn leave(&mut self, way: Way, mut bytes: Vec<u8>, now: Instant, forged: bool) {
+        if way == Way::Down {
+            self.out.path.push(Record { at: now - self.begin, way, bytes: bytes.clone(), forged });
+        }
         let line = if way == Way::Up { BOX_SERVER } else { BOX_CLIENT };
         if let Some(at) = self.travel(line, &mut bytes, now) {
             self.push(at, Stop::Face(way), bytes, forged);
@@ -268,7 +276,7 @@ pub fn run(client: &SyncDevice, server: &SyncDevice, setup: Setup, begin: Instan
         heap: BinaryHeap::new(),
         number: 0,
         random: StdRng::seed_from_u64(setup.seed ^ 0x5eed),
-        out: Outcome { client: Vec::new(), server: Vec::new(), counters: Counters::default(), censor: Censor::new(setup.rules, begin, StdRng::seed_from_u64(setup.seed ^ 0xce50)) },
+        out: Outcome { client: Vec::new(), server: Vec::new(), path: Vec::new(), counters: Counters::default(), censor: Censor::new(setup.rules, begin, StdRng::seed_from_u64(setup.seed ^ 0xce50)) },
         rebinds: setup.rebinds,
     };
     let mut buffer = vec![0; 65_536];

@@ -152,6 +152,10 @@ pub struct Flow {
     pub connections: u32,
     pub keepalive_s: Option<u64>,
     pub notes: &'static str,
+    /// The client closes the moment it is connected.
+    pub gives_up: bool,
+    /// The far party of the call sends a packet now and then.
+    pub muted: bool,
 }
 
 impl Flow {

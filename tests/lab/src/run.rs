@@ -24,9 +24,9 @@ pub struct Recorded {
 /// A namespace without a way out for the calling thread, with one TUN device that carries `addresses`.
 ///
 /// It has no name: the kernel takes it back with the thread, however the program ends.
-fn namespace(addresses: &[IpAddr], hop_limit: u8, settings: &[(&str, &str)]) -> io::Result<SyncDevice> {
+fn namespace(addresses: &[IpAddr], hop_limit: u8, mtu: u16, settings: &[(&str, &str)]) -> io::Result<SyncDevice> {
     unshare(CloneFlags::CLONE_NEWNET)?;
-    let device = DeviceBuilder::new().name("lab0").mtu(1500).build_sync()?;
+    let device = DeviceBuilder::new().name("lab0").mtu(mtu).build_sync()?;
     device.set_nonblocking(true)?;
     let mut batch = String::from("link set lo up\nlink set lab0 up txqueuelen 2000\n");
     for address in addresses {
@@ -63,7 +63,7 @@ fn namespace(addresses: &[IpAddr], hop_limit: u8, settings: &[(&str, &str)]) -> 
 
 /// Whether this machine lets us run at all; the reason if not.
 pub fn possible() -> Result<(), String> {
-    std::thread::spawn(|| namespace(&[IpAddr::from([10, 0, 0, 1])], 64, &[]).map(drop))
+    std::thread::spawn(|| namespace(&[IpAddr::from([10, 0, 0, 1])], 64, 1500, &[]).map(drop))
         .join()
         .map_err(|_| "the probe thread died".to_string())?
         .map_err(|e| format!("needs root, network namespaces, TUN and iproute2 ({e})"))
@@ -86,12 +86,18 @@ pub fn run(scenario: Scenario) -> Result<Recorded, String> {
     there.sort();
     there.dedup();
     let probing: &[(&str, &str)] = if scenario.mtu_probing { &[("ipv4/tcp_mtu_probing", "1")] } else { &[] };
+    // A client with that hop limit is taken for a Windows one, which asks for no timestamps.
+    let mut client_settings = probing.to_vec();
+    if scenario.client_hop_limit == 128 {
+        client_settings.push(("ipv4/tcp_timestamps", "0"));
+    }
+    let mtu = scenario.mtu;
     let (client_limit, server_limit) = (scenario.client_hop_limit, scenario.server_hop_limit);
 
     let ready_client = ready.clone();
     let tail = scenario.tail;
     let client: Side<Vec<Seen>> = std::thread::spawn(move || {
-        let device = namespace(&here, client_limit, probing).map_err(|e| e.to_string());
+        let device = namespace(&here, client_limit, mtu, &client_settings).map_err(|e| e.to_string());
         let failed = device.is_err();
         let _ = ready_client.send((true, device));
         if failed {
@@ -104,7 +110,7 @@ pub fn run(scenario: Scenario) -> Result<Recorded, String> {
     let stop_server = stop.clone();
     let restarts = scenario.restarts.clone();
     let server: Side<()> = std::thread::spawn(move || {
-        let device = namespace(&there, server_limit, probing).map_err(|e| e.to_string());
+        let device = namespace(&there, server_limit, 1500, probing).map_err(|e| e.to_string());
         let failed = device.is_err();
         let _ = ready.send((false, device));
         if failed {

@@ -21,6 +21,8 @@ pub struct Damage {
     pub ends_at_s: Option<f64>,
     pub drop_p: Option<f64>,
     pub duplicates: bool,
+    /// Ends when the last client has said its first word.
+    pub ends_at_hello: bool,
 }
 
 #[derive(Clone)]
@@ -39,6 +41,7 @@ pub struct Scenario {
     pub client_hop_limit: u8,
     pub server_hop_limit: u8,
     pub mtu_probing: bool,
+    pub mtu: u16,
     pub tail: Duration,
     pub damages: Vec<(&'static str, Damage)>,
     pub rtt_ms: f64,
@@ -153,7 +156,8 @@ impl Kit {
             _ => 443,
         };
         let hello = match self.r.gen_range(0..10) {
-            0..=2 => Hello::PostQuantum,
+            // A key share of that kind is TLS 1.3's.
+            0..=2 if transport != Transport::Tls12 => Hello::PostQuantum,
             3 if !transport.is_udp() => Hello::Split(self.r.gen_range(1..120)),
             _ => Hello::Plain,
         };
@@ -161,7 +165,7 @@ impl Kit {
             service: service.to_string(), messenger, sni, transport, server: SocketAddr::new(self.address(service), port), client: SocketAddr::new(self.client, self.port()),
             start: Duration::from_secs_f64(start_s), hello, congestion: if self.r.gen_bool(0.6) { "cubic" } else { "bbr" }, steps: Vec::new(), leave: Leave::Fin,
             connect_timeout: Duration::from_secs(12), target: false, innocent: "clean", host_exists: true, listens: true, refuses_name: false, fast_open: false, receive_buffer: None,
-            media_s: 0.0, accept: Vec::new(), connections: 1, keepalive_s: None, notes: "",
+            media_s: 0.0, accept: Vec::new(), connections: 1, keepalive_s: None, notes: "", gives_up: false, muted: false,
         }
     }
 
@@ -222,7 +226,7 @@ fn scenario(kit: Kit, name: &str, seed: u64, about: &'static str) -> Scenario {
     let mut s = Scenario {
         name: name.into(), family: "none", mechanism: "clean", about, source: "", seed, flows: kit.flows, rules: Vec::new(),
         way: way(rtt, jitter, 0.0, r.gen_range(0.15..0.5), r.gen_range(3..8), r.gen_range(4..11)), rebinds: Vec::new(), restarts: Vec::new(),
-        client_hop_limit: if r.gen_bool(0.7) { 64 } else { 128 }, server_hop_limit: if r.gen_bool(0.8) { 64 } else { 128 }, mtu_probing: false, tail: Duration::from_millis(900),
+        client_hop_limit: if r.gen_bool(0.7) { 64 } else { 128 }, server_hop_limit: if r.gen_bool(0.8) { 64 } else { 128 }, mtu_probing: false, mtu: *[1500, 1500, 1500, 1492, 1400].choose(&mut r).unwrap_or(&1500), tail: Duration::from_millis(900),
         damages: Vec::new(), rtt_ms: rtt, loss: 0.0, jitter_ms: jitter, ipv6: kit.ipv6, rate_kbps: None, burst: None, drop_p: None, direction: None,
         link: ["eth", "eth", "eth", "raw", "sll", "vlan"].choose(&mut r).copied().unwrap_or("eth"), nano: r.gen_bool(0.2),
     };
@@ -309,7 +313,25 @@ pub fn matrix(seed: u64) -> Vec<Scenario> {
     holes(seed, &mut all);
     media(seed, &mut all);
     slow(seed, &mut all);
+    presets(seed, &mut all);
     innocents(seed, &mut all);
+    for s in &mut all {
+        // A part of the captures is also written as somebody with a worse tap would have it.
+        if s.damages.is_empty() {
+            let duration = s.flows.iter().map(|f| f.start.as_secs_f64()).fold(0.0, f64::max) + 3.0;
+            let (name, damage) = match s.seed % 20 {
+                0 => ("snap96", Damage { snaplen: Some(96), ..Damage::default() }),
+                1 => ("down", Damage { one_way: Some(Way::Down), ..Damage::default() }),
+                2 => ("up", Damage { one_way: Some(Way::Up), ..Damage::default() }),
+                3 => ("miss", Damage { drop_p: Some(0.01), ..Damage::default() }),
+                4 => ("dup", Damage { duplicates: true, ..Damage::default() }),
+                5 => ("mid", Damage { starts_at_s: Some(duration * 0.3), ..Damage::default() }),
+                6 => ("cut", Damage { ends_at_s: Some(duration * 0.6), ..Damage::default() }),
+                _ => continue,
+            };
+            s.damages.push((name, damage));
+        }
+    }
     all
 }
 
@@ -604,7 +626,7 @@ fn media(seed: u64, all: &mut Vec<Scenario>) {
         calls(&mut kit, ["whatsapp", "telegram"][k - 1], 2, 14.0);
         control_call(&mut kit, 13.0);
         kit.controls(2, 14.0);
-        let mut s = scenario(kit, &name, h, "A token bucket on the call's media.").guilty("shaping", "policer_media", "down", When::Media, Act::Police { way: Way::Down, rate_bps: rate, burst: 8_000.0 });
+        let mut s = scenario(kit, &name, h, "A token bucket on the call's media.").guilty("shaping", "policer_media", "down", When::Media, Act::Police { way: Way::Down, rate_bps: rate, burst: 8_000.0, shared: false });
         (s.rate_kbps, s.burst) = (Some(rate / 1000.0), Some(8_000.0));
         all.push(s);
     }
@@ -658,13 +680,14 @@ fn slow(seed: u64, all: &mut Vec<Scenario>) {
         }
         all.push(s);
     };
-    let police = |way, kbps: f64, burst: f64| Act::Police { way, rate_bps: kbps * 1000.0, burst };
+    let police = |way, kbps: f64, burst: f64| Act::Police { way, rate_bps: kbps * 1000.0, burst, shared: false };
     let shape = |way, kbps: f64, queue: f64| Act::Shape { way, rate_bps: kbps * 1000.0, queue };
     let imc21 = "IMC21: Twitter, 130-150 kbit/s";
     for (kbps, burst, bytes, seconds) in [(64.0, 8_000.0, 160_000, 16.0), (140.0, 10_000.0, 260_000, 15.0), (150.0, 30_000.0, 280_000, 15.0), (300.0, 24_000.0, 500_000, 14.0), (500.0, 50_000.0, 700_000, 12.0), (1000.0, 100_000.0, 1_200_000, 10.0), (3000.0, 60_000.0, 2_000_000, 8.0)] {
         add(&format!("sh_police_down_{kbps}k"), "A token bucket on the messenger's downlink.", imc21, "policer_down", false, bytes, seconds, 1, When::Hello, police(Way::Down, kbps, burst), None);
     }
     add("sh_police_down_two", "A token bucket for each of two downloads.", imc21, "policer_down", false, 350_000, 13.0, 2, When::Hello, police(Way::Down, 200.0, 16_000.0), None);
+    add("sh_police_shared", "One token bucket for two downloads of the service.", imc21, "policer_down", false, 350_000, 14.0, 2, When::Hello, Act::Police { way: Way::Down, rate_bps: 400_000.0, burst: 30_000.0, shared: true }, None);
     for (kbps, burst, bytes, seconds) in [(128.0, 12_000.0, 220_000, 14.0), (256.0, 20_000.0, 400_000, 13.0), (800.0, 64_000.0, 900_000, 10.0)] {
         add(&format!("sh_police_up_{kbps}k"), "A token bucket on the messenger's uplink.", imc21, "policer_up", true, bytes, seconds, 1, When::Hello, police(Way::Up, kbps, burst), None);
     }
@@ -687,6 +710,65 @@ fn slow(seed: u64, all: &mut Vec<Scenario>) {
     for p in [0.1, 0.2, 0.3] {
         add(&format!("sh_lose_up_{:.0}", p * 100.0), "A share of the messenger's uplink packets is dropped at random.", "youtubeUnblock 361", "random_drop", true, (60_000.0 / p) as u32, 14.0, 2, When::Syn, Act::Lose { up: p, down: 0.0 }, None);
         add(&format!("sh_lose_both_{:.0}", p * 100.0), "A share of the messenger's packets is dropped at random, both ways.", "EcoManual 17.3", "random_drop", false, (40_000.0 / p) as u32, 14.0, 2, When::Syn, Act::Lose { up: p, down: p }, None);
+    }
+}
+
+/// The presets that need more than one rule.
+fn presets(seed: u64, all: &mut Vec<Scenario>) {
+    for k in 1..=2 {
+        let name = format!("sh_twitter2021_{k}");
+        let h = hash(&name, seed);
+        let mut kit = Kit::new(h, false);
+        let service = kit.messenger();
+        bulk(&mut kit, service, Transport::Tls13, k == 2, 260_000, 16.0, 1);
+        kit.controls(2, 15.0);
+        let police = |way| Act::Police { way, rate_bps: 140_000.0, burst: 12_000.0, shared: false };
+        let first = if k == 2 { Way::Up } else { Way::Down };
+        let second = if k == 2 { Way::Down } else { Way::Up };
+        let mut s = scenario(kit, &name, h, "2021: a token bucket of 140 kbit/s each way once the hello carries the name.")
+            .guilty("shaping", if k == 2 { "policer_up" } else { "policer_down" }, "both", When::Hello, police(first))
+            .from("IMC21");
+        s.rules.push(Rule { act: police(second), ..s.rules[0].clone() });
+        (s.rate_kbps, s.burst) = (Some(140.0), Some(12_000.0));
+        all.push(s);
+    }
+    for k in 1..=2 {
+        let name = format!("bh_freeze_up_{k}");
+        let h = hash(&name, seed);
+        let mut kit = Kit::new(h, false);
+        let service = kit.messenger();
+        sessions(&mut kit, service, true, 3, 1.1, 13.0);
+        for f in &mut kit.flows {
+            f.steps = vec![step("echo", 900, 900).within(13.0), step("up", kit.r.gen_range(70_000..140_000), 100).within(13.0)];
+        }
+        kit.controls(3, 15.0);
+        all.push(scenario(kit, &name, h, "A budget of packets, met by an upload.").guilty("blackhole", "packet_budget", "both", When::Packets(24 + k), Act::Drop { up: true, down: true, after: 0, trigger: true, residual: None }).from("dpich"));
+    }
+    for k in 1..=2 {
+        let name = format!("rst_residual_{k}");
+        let h = hash(&name, seed);
+        let mut kit = Kit::new(h, k == 2);
+        let service = kit.messenger();
+        sessions(&mut kit, service, true, 4, 1.3, 6.0);
+        kit.controls(3, 6.0);
+        let f = |n| Forgery { hop_limit: HopLimit::Own(n), ip_id: IpId::Random, ..Forgery::default() };
+        let s = scenario(kit, &name, h, "A reset to both ends for the name in the hello, one more 5 ms later with the next sequence number.")
+            .guilty("rst_injection", "rst_both", "both", When::Hello, Act::Forge { to_client: Some(Forgery { offsets: vec![0, 1], ..f(61) }), to_server: Some(f(63)), drop_trigger: false, drop_after: false })
+            .from("SIGCOMM23");
+        all.push(s);
+    }
+    {
+        let h = hash("bh_iran", seed);
+        let mut kit = Kit::new(h, false);
+        for (n, service) in ["telegram", "whatsapp", "telegram"].iter().enumerate() {
+            let mut flow = kit.flow(service, if *service == "telegram" { Transport::Obfuscated } else { Transport::Noise }, 0.5 + 1.2 * n as f64);
+            flow.steps = vec![step("echo", 600, 900).within(12.0), step("down", 100, 20_000).within(12.0)];
+            flow.connect_timeout = Duration::from_secs(11);
+            kit.target(flow);
+        }
+        kit.controls(3, 15.0);
+        all.push(scenario(kit, "bh_iran", h, "Iran's protocol filter: a first payload that is no DNS, HTTP or TLS passes, everything behind it is dropped.")
+            .guilty("blackhole", "drop_behind_hello_both", "both", When::Hello, Act::Drop { up: true, down: true, after: 0, trigger: false, residual: None }).from("FOCI 2020 summary"));
     }
 }
 
@@ -996,7 +1078,6 @@ fn innocents(seed: u64, all: &mut Vec<Scenario>) {
             flow.steps = vec![step("echo", if n == 2 { 300 } else { 900 }, 900)];
             flow.connect_timeout = Duration::from_secs(20);
             flow.innocent = "pmtu_blackhole";
-            flow.accept = vec!["blackhole"];
             kit.flows.push(flow);
         }
         kit.controls(2, 10.0);
@@ -1004,7 +1085,7 @@ fn innocents(seed: u64, all: &mut Vec<Scenario>) {
             f.hello = if f.innocent == "control" { Hello::Plain } else { f.hello.clone() };
         }
         let mut s = scenario(kit, &name, h, "Uplink packets above 1400 bytes vanish without a word; a big hello meets it and the kernel recovers.").innocent("pmtu_blackhole");
-        s.mtu_probing = true;
+        (s.mtu_probing, s.mtu) = (true, 1500);
         s.way.box_to_server.largest = Some(if k == 1 { 1_400 } else { 1_452 });
         all.push(s);
     }
@@ -1075,7 +1156,7 @@ fn innocents(seed: u64, all: &mut Vec<Scenario>) {
         all.push(scenario(kit, "ng_small_page", h, "Answers that end near 16 KB, then a quiet session.").innocent("small_page"));
     }
     {
-        let (mut kit, h) = start("ng_call_muted", false);
+        let (mut kit, h) = start("ng_call", false);
         calls(&mut kit, "whatsapp", 4, 8.0);
         calls(&mut kit, "telegram", 2, 8.0);
         for f in &mut kit.flows {
@@ -1097,5 +1178,124 @@ fn innocents(seed: u64, all: &mut Vec<Scenario>) {
         }
         s.jitter_ms = 12.0;
         all.push(s);
+    }
+    for k in 1..=2 {
+        let name = format!("ng_ice_{k}");
+        let (mut kit, h) = start(&name, false);
+        calls(&mut kit, if k == 1 { "telegram" } else { "whatsapp" }, 2, 8.0);
+        for f in &mut kit.flows {
+            f.target = false;
+        }
+        // The peer's own addresses: nobody there to answer, the relay is used.
+        for n in 0..3 {
+            let mut pair = kit.flow("example.org", Transport::Call, 0.6 + 0.05 * f64::from(n));
+            pair.server = SocketAddr::new(IpAddr::V4(Ipv4Addr::new([192, 100, 176][n as usize], [168, 71, 59][n as usize], 7, 20 + n as u8)), 40_000 + 77 * n as u16);
+            (pair.host_exists, pair.innocent, pair.service) = (false, "ice_pair_dead", "peer".into());
+            kit.flows.push(pair);
+        }
+        kit.controls(2, 9.0);
+        all.push(scenario(kit, &name, h, "A call over a relay; the direct pairs to the peer stay unanswered, as usual behind NATs.").innocent("call"));
+    }
+    {
+        let (mut kit, h) = start("ng_happy_eyeballs", false);
+        for n in 0..3 {
+            let service = kit.messenger();
+            let mut winner = kit.flow(service, Transport::Tls13, 0.4 + 0.6 * f64::from(n));
+            winner.steps = kit.chat(3.0);
+            let mut loser = kit.flow(service, Transport::Tls13, 0.4 + 0.6 * f64::from(n) + 0.02);
+            loser.sni.clone_from(&winner.sni);
+            loser.hello = Hello::Plain;
+            (loser.gives_up, loser.innocent) = (true, "happy_eyeballs");
+            kit.flows.extend([winner, loser]);
+        }
+        kit.controls(2, 4.0);
+        all.push(scenario(kit, "ng_happy_eyeballs", h, "Two attempts race; the loser is dropped right after its SYN-ACK.").innocent("clean"));
+    }
+    {
+        let (mut kit, h) = start("ng_server_fin", false);
+        for _ in 0..4 {
+            let service = kit.messenger();
+            let transport = kit.native(service);
+            let at = 0.4 + 0.4 * kit.flows.len() as f64;
+            let mut flow = kit.flow(service, transport, at);
+            flow.steps = vec![step("echo", 300, 900), step("down", 200, kit.r.gen_range(4_000..40_000)).after(After::Fin), step("echo", 200, 300).wait(1_500).within(2.0)];
+            kit.flows.push(flow);
+        }
+        kit.controls(2, 4.0);
+        all.push(scenario(kit, "ng_server_fin", h, "The server closes after its answer; the client speaks once more and meets a closed socket.").innocent("server_fin"));
+    }
+    {
+        let (mut kit, h) = start("ng_no_quic", false);
+        let mut flow = kit.flow("ya.ru", Transport::Quic, 0.5);
+        (flow.listens, flow.innocent) = (false, "quic_refused");
+        flow.connect_timeout = Duration::from_secs(5);
+        kit.flows.push(flow);
+        for n in 0..2 {
+            let mut flow = kit.flow("messenger", Transport::Quic, 0.6 + f64::from(n));
+            flow.steps = vec![step("down", 200, 60_000), step("echo", 200, 500).wait(2_000)];
+            kit.flows.push(flow);
+        }
+        kit.controls(2, 5.0);
+        all.push(scenario(kit, "ng_no_quic", h, "A site without HTTP/3: its host refuses the port with ICMP.").innocent("clean"));
+    }
+    for k in 1..=2 {
+        let name = format!("ng_bursty_{k}");
+        let (mut kit, h) = start(&name, k == 2);
+        let service = kit.messenger();
+        for n in 0..2 {
+            let transport = kit.tls();
+            let mut flow = kit.flow(service, transport, 0.4 + 0.4 * f64::from(n));
+            flow.steps = (0..6).map(|_| step("segment", 250, if k == 1 { 48_000 } else { 90_000 }).wait(1_400)).collect();
+            kit.flows.push(flow);
+        }
+        kit.controls(2, 9.0);
+        all.push(scenario(kit, &name, h, "Segments on a timer, as video players fetch them.").innocent("bursty"));
+    }
+    for (k, kbps) in [(1, 1_000.0), (2, 2_000.0)] {
+        let name = format!("ng_plan_{k}");
+        let (mut kit, h) = start(&name, false);
+        mixed(&mut kit, 3, 7.0, 260_000);
+        for (n, site) in ["vk.com", "ya.ru", "ozon.ru"].iter().enumerate() {
+            let mut flow = kit.flow(site, Transport::Tls13, 0.5 + 0.3 * n as f64);
+            flow.innocent = "plan_policer";
+            flow.steps = vec![step("down", 300, 300_000).within(25.0)];
+            kit.flows.push(flow);
+        }
+        let mut s = scenario(kit, &name, h, "The subscriber's plan: one token bucket for all.").innocent("plan_policer");
+        let mut rule = Rule::new(Who::All, When::Syn, Act::Police { way: Way::Down, rate_bps: kbps * 1000.0, burst: 40_000.0, shared: true });
+        rule.hostile = false;
+        s.rules.push(rule);
+        for f in &mut s.flows {
+            for step in &mut f.steps {
+                step.timeout = Duration::from_secs(25);
+            }
+        }
+        all.push(s);
+    }
+    {
+        let (mut kit, h) = start("ng_loss_burst", false);
+        mixed(&mut kit, 4, 6.0, 120_000);
+        kit.controls(2, 7.0);
+        let mut s = scenario(kit, "ng_loss_burst", h, "Everything is lost for 700 ms.").innocent("loss_burst");
+        let outage = Some((Duration::from_secs_f64(2.4), Duration::from_millis(700), false));
+        (s.way.client_to_box.outage, s.way.box_to_client.outage) = (outage, outage);
+        all.push(s);
+    }
+    {
+        let (mut kit, h) = start("ng_cut_hello", false);
+        mixed(&mut kit, 5, 2.0, 20_000);
+        kit.controls(2, 2.0);
+        all.push(scenario(kit, "ng_cut_hello", h, "The capture ends right after the last hello.").innocent("clean").damaged("cut", Damage { ends_at_hello: true, ..Damage::default() }));
+    }
+    for k in 1..=2 {
+        let name = format!("ng_one_way_call_{k}");
+        let (mut kit, h) = start(&name, false);
+        calls(&mut kit, if k == 1 { "whatsapp" } else { "signal" }, 2, 9.0);
+        for f in &mut kit.flows {
+            f.target = false;
+            f.muted = true;
+        }
+        kit.controls(2, 9.0);
+        all.push(scenario(kit, &name, h, "The far party is muted: a comfort packet now and then.").innocent("call_muted"));
     }
 }

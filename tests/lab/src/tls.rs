@@ -47,6 +47,9 @@ impl SupportedKxGroup for Hybrid {
     fn name(&self) -> NamedGroup {
         NamedGroup::X25519MLKEM768
     }
+    fn usable_for_version(&self, version: rustls::ProtocolVersion) -> bool {
+        version == rustls::ProtocolVersion::TLSv1_3
+    }
 }
 impl ActiveKeyExchange for HybridExchange {
     fn complete(self: Box<Self>, peer: &[u8]) -> Result<SharedSecret, rustls::Error> {

@@ -21,12 +21,15 @@ use crate::scenario::{Damage, Scenario};
 pub enum Vantage {
     Client,
     Server,
+    /// At the box, on its client's side.
+    Path,
 }
 impl Vantage {
     fn label(self) -> &'static str {
         match self {
             Self::Client => "client",
             Self::Server => "server",
+            Self::Path => "path",
         }
     }
 }
@@ -39,7 +42,7 @@ fn link_header(link: &str, way: Way, vantage: Vantage, six: bool) -> Vec<u8> {
     match link {
         "raw" => Vec::new(),
         "sll" => {
-            let outgoing = (way == Way::Up) == (vantage == Vantage::Client);
+            let outgoing = (way == Way::Up) == (vantage != Vantage::Server);
             let mut h = vec![0, if outgoing { 4 } else { 0 }, 0, 1, 0, 6];
             h.extend_from_slice(&from);
             h.extend_from_slice(&[0, 0]);
@@ -55,7 +58,18 @@ fn link_header(link: &str, way: Way, vantage: Vantage, six: bool) -> Vec<u8> {
 fn damage(records: &[Record], d: &Damage, seed: u64) -> Vec<Record> {
     let mut r = StdRng::seed_from_u64(seed ^ 0xda3a);
     let mut out = Vec::with_capacity(records.len());
+    // The last client to open its mouth for the first time ends a file that is cut at the hello.
+    let mut first_words = BTreeMap::new();
+    for record in records.iter().filter(|r| r.way == Way::Up) {
+        if let Some(v) = packet::view(&record.bytes).filter(|v| v.payload() > 0) {
+            first_words.entry((v.source_port, v.target)).or_insert(record.at);
+        }
+    }
+    let last_hello = first_words.values().max().copied().unwrap_or_default() + Duration::from_millis(2);
     for record in records {
+        if d.ends_at_hello && record.at > last_hello {
+            continue;
+        }
         let at = record.at.as_secs_f64();
         if d.one_way.is_some_and(|w| w != record.way) || d.starts_at_s.is_some_and(|s| at < s) || d.ends_at_s.is_some_and(|s| at > s) {
             continue;
@@ -131,7 +145,7 @@ fn sights(records: &[Record], protocol: u8, client: IpAddr, ports: &[u16], serve
 /// Whether a forged segment of this file betrays itself to somebody who sees nothing else.
 fn reset_shows(seen: &[Sight], vantage: Vantage, rtt_ms: f64, mechanism: &str) -> bool {
     let forged: Vec<&Sight> = seen.iter().filter(|s| s.forged).collect();
-    let toward_us = if vantage == Vantage::Client { Way::Down } else { Way::Up };
+    let toward_us = if vantage == Vantage::Server { Way::Up } else { Way::Down };
     let ours: Vec<&&Sight> = forged.iter().filter(|s| s.way == toward_us).collect();
     let Some(first) = ours.first() else { return false };
     if mechanism == "tspu_rewrite" {
@@ -143,13 +157,16 @@ fn reset_shows(seen: &[Sight], vantage: Vantage, rtt_ms: f64, mechanism: &str) -
     let goes_on = seen.iter().any(|s| !s.forged && s.way == toward_us && s.at > first.at && s.v.payload() > 0);
     let train = ours.iter().filter(|s| s.at - first.at < 0.01).count() >= 2;
     let asked = seen.iter().rfind(|s| s.way != toward_us && s.frame < first.frame && s.v.payload() > 0);
-    let hasty = rtt_ms >= 20.0 && asked.is_some_and(|a| (first.at - a.at) * 1000.0 < 0.6 * rtt_ms);
+    // In the path the answer's way is shorter than the round trip.
+    let hasty = vantage != Vantage::Path && rtt_ms >= 20.0 && asked.is_some_and(|a| (first.at - a.at) * 1000.0 < 0.6 * rtt_ms);
     strange || goes_on || train || hasty
 }
 
 /// Whether somebody with only this file could tell; no where there is doubt.
 fn decidable(s: &Scenario, mechanism: &str, vantage: Vantage, seen: &[Sight], done: &Done, direction: Option<&str>) -> bool {
     use Vantage::{Client, Server};
+    // What the client is refused can be read as well at the box, on the client's side of it.
+    let vantage = if vantage == Vantage::Path && s.family != "rst_injection" { Client } else { vantage };
     let after = done.last_after_s - done.armed_after_s;
     let dropped = done.dropped_up + done.dropped_down;
     let tries = |way: Way| {
@@ -199,10 +216,11 @@ fn verdict(s: &Scenario, flow: &Flow, done: &Done) -> (&'static str, String) {
 
 fn parameters(s: &Scenario, mechanism: &str, done: &Done, injected: &[usize]) -> Value {
     let mut p = Map::new();
+    let shared = s.rules.iter().any(|r| matches!(r.act, Act::Police { shared: true, .. }));
     if let Some(rate) = s.rate_kbps {
-        p.insert("rate_kbps".into(), json!(rate));
+        p.insert(if shared { "shared_rate_kbps" } else { "rate_kbps" }.into(), json!(rate));
     }
-    if let Some(burst) = s.burst {
+    if let Some(burst) = s.burst.filter(|_| !shared) {
         p.insert("burst_bytes".into(), json!(burst));
     }
     if let Some(share) = s.drop_p {
@@ -244,8 +262,7 @@ pub fn check(run: &Recorded) -> Vec<String> {
         let long = done.last_after_s - done.armed_after_s;
         if let (true, Some(rate)) = (truth == "shaping" && long > 3.0, s.rate_kbps) {
             let goodput = (done.passed_bytes_after as f64 - s.burst.unwrap_or(0.0)) * 8.0 / long / 1000.0;
-            // The way back is not limited, hence its acknowledgements are in the count.
-            if goodput > rate * 1.35 || goodput < rate * 0.4 {
+            if goodput > rate * 1.05 || goodput < rate * 0.4 {
                 wrong.push(format!("{} got {goodput:.0} kbit/s of {rate}", flow.service));
             }
         }
@@ -259,13 +276,14 @@ pub fn check(run: &Recorded) -> Vec<String> {
 /// Writes one file and gives its label.
 fn one(run: &Recorded, vantage: Vantage, variant: Option<(&str, &Damage)>, folder: &Path, base: SystemTime) -> io::Result<Value> {
     let s = &run.scenario;
-    let whole = if vantage == Vantage::Client { &run.outcome.client } else { &run.outcome.server };
+    let whole = match vantage {
+        Vantage::Client => &run.outcome.client,
+        Vantage::Server => &run.outcome.server,
+        Vantage::Path => &run.outcome.path,
+    };
     let none = Damage::default();
     let d = variant.map_or(&none, |v| v.1);
-    let mut kept = damage(whole, d, s.seed);
-    if variant.is_none() {
-        kept.sort_by_key(|r| r.at);
-    }
+    let kept = damage(whole, d, s.seed);
     let file = match variant {
         Some((name, _)) => format!("{}-{name}.{}.pcap", s.name, vantage.label()),
         None => format!("{}.{}.pcap", s.name, vantage.label()),
@@ -280,11 +298,12 @@ fn one(run: &Recorded, vantage: Vantage, variant: Option<(&str, &Damage)>, folde
         let nat: Vec<u16> = s.rebinds.iter().filter(|r| r.client == flow.client && vantage == Vantage::Server).map(|r| r.port).collect();
         let ports: Vec<u16> = std::iter::once(flow.client.port()).chain(nat.iter().copied()).collect();
         let seen = sights(&kept, protocol, flow.client.ip(), &ports, flow.server);
+        let once = if d.duplicates { sights(whole, protocol, flow.client.ip(), &ports, flow.server) } else { Vec::new() };
         let injected: Vec<usize> = seen.iter().filter(|x| x.forged).map(|x| x.frame).collect();
         let (truth, mechanism) = verdict(s, flow, &done);
         let direction = if truth == "none" { None } else { s.direction };
-        let damaged = d.one_way.is_some() || d.starts_at_s.is_some() || d.ends_at_s.is_some();
-        let tells = if truth == "none" { !damaged } else { !damaged && decidable(s, &mechanism, vantage, &seen, &done, direction) };
+        let damaged = d.one_way.is_some() || d.starts_at_s.is_some() || d.ends_at_s.is_some() || d.ends_at_hello;
+        let tells = if truth == "none" { !damaged } else { !damaged && decidable(s, &mechanism, vantage, if d.duplicates { &once } else { &seen }, &done, direction) };
         let mut accept: Vec<&str> = flow.accept.clone();
         if mechanism == "untouched" {
             accept.push(s.family);
@@ -338,7 +357,7 @@ fn one(run: &Recorded, vantage: Vantage, variant: Option<(&str, &Damage)>, folde
         "capture": {
             "link": s.link, "format": if s.nano { "nano" } else { "pcap" }, "snaplen": d.snaplen, "packets": kept.len(), "bytes": bytes, "drop_p": d.drop_p,
             "removed_packets": if d.drop_p.is_some() { whole.len() - kept.len() } else { 0 }, "one_way": d.one_way.map(|w| if w == Way::Up { "up" } else { "down" }),
-            "starts_mid": d.starts_at_s.is_some(), "cut_short": d.ends_at_s.is_some(), "duplicates": d.duplicates,
+            "starts_mid": d.starts_at_s.is_some(), "cut_short": d.ends_at_s.is_some() || d.ends_at_hello, "duplicates": d.duplicates,
         },
         "path": {"rtt_ms": s.rtt_ms, "loss": s.loss, "jitter_ms": s.jitter_ms, "ipv6": s.ipv6},
         "middlebox": {"injected": c.injected, "dropped": dropped, "path_loss": c.path_loss, "queue_drop": c.queue_drop, "late_ms_max": (c.late_ms_max * 100.0).round() / 100.0, "late_over_2ms": c.late_over_2ms},
@@ -351,7 +370,7 @@ pub fn write(run: &Recorded, folder: &Path) -> io::Result<Vec<Value>> {
     let longest = run.outcome.client.last().map_or(Duration::ZERO, |r| r.at);
     let base = SystemTime::now() - longest;
     let mut labels = Vec::new();
-    for vantage in [Vantage::Client, Vantage::Server] {
+    for vantage in [Vantage::Client, Vantage::Server, Vantage::Path] {
         labels.push(one(run, vantage, None, folder, base)?);
     }
     for (name, d) in &run.scenario.damages {
