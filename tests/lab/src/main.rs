@@ -1,6 +1,7 @@
 //! The lab: real TCP, TLS and QUIC endpoints, a path between them that delays, loses and interferes, captures of both faces and the truth.
 //!
-//! `dpiscope-lab list [WORD]` names the scenarios, `dpiscope-lab run [--out DIR] [--seed N] [--jobs N] [--only WORD]` records them.
+//! `dpiscope-lab list [WORD]` names the scenarios, `dpiscope-lab run [--out DIR] [--seed N] [--jobs N] [--only WORD]` records them,
+//! `dpiscope-lab score [--out DIR] [--analyzer 'COMMAND {file}']` holds an analyzer's reports against the truth.
 //! The hosts live in unnamed network namespaces without a route out; they end with the process, however it ends.
 #![forbid(unsafe_code)]
 
@@ -11,6 +12,7 @@ mod path;
 mod plan;
 mod run;
 mod scenario;
+mod score;
 mod tls;
 mod truth;
 
@@ -24,18 +26,20 @@ struct Options {
     out: PathBuf,
     seed: u64,
     jobs: usize,
+    analyzer: String,
     only: Vec<String>,
 }
 
 fn options(mut words: impl Iterator<Item = String>) -> Result<(String, Options), String> {
     let command = words.next().unwrap_or_else(|| "list".into());
-    let mut o = Options { out: "target/lab".into(), seed: 1, jobs: 8, only: Vec::new() };
+    let mut o = Options { out: "target/lab".into(), seed: 1, jobs: 8, analyzer: "dpiscope analyze --format json --flows {file}".into(), only: Vec::new() };
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or(format!("{word} needs a value"));
         match word.as_str() {
             "--out" => o.out = value()?.into(),
             "--seed" => o.seed = value()?.parse().map_err(|_| "--seed takes a number")?,
             "--jobs" => o.jobs = value()?.parse().map_err(|_| "--jobs takes a number")?,
+            "--analyzer" => o.analyzer = value()?,
             "--only" => o.only.push(value()?),
             name if !name.starts_with('-') => o.only.push(name.into()),
             other => return Err(format!("unknown option {other}")),
@@ -78,6 +82,9 @@ fn main() -> std::process::ExitCode {
 
 fn work() -> Result<usize, String> {
     let (command, o) = options(std::env::args().skip(1))?;
+    if command == "score" {
+        return score::run(&o.out, &o.analyzer, o.jobs.min(2), &o.only);
+    }
     let mut scenarios = scenario::matrix(o.seed);
     if !o.only.is_empty() {
         scenarios.retain(|s| o.only.iter().any(|word| s.name.contains(word.as_str())));
@@ -90,7 +97,7 @@ fn work() -> Result<usize, String> {
             return Ok(0);
         }
         "run" => {}
-        other => return Err(format!("unknown command {other}; there are list and run")),
+        other => return Err(format!("unknown command {other}; there are list, run and score")),
     }
     if let Err(why) = run::possible() {
         println!("lab: not run: {why}");

@@ -92,6 +92,16 @@ pub fn view(b: &[u8]) -> Option<View> {
     Some(v)
 }
 
+/// Source and target of any IP packet the lab carries.
+pub fn addresses(b: &[u8]) -> (IpAddr, IpAddr) {
+    let six = |i: usize| <[u8; 16]>::try_from(&b[i..i + 16]).map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), |a| IpAddr::V6(Ipv6Addr::from(a)));
+    match b.first().map(|f| f >> 4) {
+        Some(4) if b.len() >= 20 => (IpAddr::from([b[12], b[13], b[14], b[15]]), IpAddr::from([b[16], b[17], b[18], b[19]])),
+        Some(6) if b.len() >= 40 => (six(8), six(24)),
+        _ => (IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+    }
+}
+
 /// Whether this is an ICMP or ICMPv6 error (RFC 792, RFC 4443), which must pass as it would anywhere.
 pub fn is_icmp_error(b: &[u8]) -> bool {
     match b {

@@ -2,7 +2,7 @@
 
 use std::collections::{BinaryHeap, HashMap};
 use std::cmp::Reverse;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -92,7 +92,8 @@ pub struct Outcome {
 struct Line {
     stretch: Stretch,
     busy: Instant,
-    last: Instant,
+    /// When the last packet of each far host gets through: packets of one host keep their order.
+    last: HashMap<IpAddr, Instant>,
 }
 
 struct Item {
@@ -136,6 +137,17 @@ struct Router {
     random: StdRng,
     out: Outcome,
     rebinds: Vec<Rebind>,
+    seed: u64,
+}
+
+/// How much farther than the base path a server is: hops, and a share of the delay behind the box.
+fn farther(server: IpAddr, seed: u64) -> (u8, f64) {
+    let fold = |h: u64, b: &u8| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3);
+    let h = match server {
+        IpAddr::V4(a) => a.octets().iter().fold(seed, fold),
+        IpAddr::V6(a) => a.octets().iter().fold(seed, fold),
+    };
+    ((h >> 20) as u8 % 5, ((h >> 32) % 100) as f64 / 100.0 * 0.8)
 }
 
 const CLIENT_BOX: usize = 0;
@@ -153,7 +165,11 @@ impl Router {
     fn travel(&mut self, line: usize, bytes: &mut [u8], now: Instant) -> Option<Instant> {
         let l = &mut self.lines[line];
         let s = &l.stretch;
-        if !packet::age(bytes, s.hops) {
+        let (source, target) = packet::addresses(bytes);
+        let far = if matches!(line, CLIENT_BOX | BOX_SERVER) { target } else { source };
+        // Every server is a little farther than the base path, each by its own measure.
+        let (more_hops, more_delay) = if matches!(line, BOX_SERVER | SERVER_BOX) { farther(far, self.seed) } else { (0, 0.0) };
+        if !packet::age(bytes, s.hops + more_hops) {
             *self.out.counters.dropped.entry("ttl").or_default() += 1;
             return None;
         }
@@ -185,13 +201,14 @@ impl Router {
             at = free + Duration::from_secs_f64(bytes.len() as f64 * 8.0 / rate);
             l.busy = at;
         }
-        at += Duration::from_secs_f64((s.delay_ms + s.jitter_ms * self.random.r#gen::<f64>()) / 1000.0);
+        at += Duration::from_secs_f64((s.delay_ms * (1.0 + more_delay) + s.jitter_ms * self.random.r#gen::<f64>()) / 1000.0);
         if s.reorder.0 > 0.0 && self.random.r#gen::<f64>() < s.reorder.0 {
             return Some(at + Duration::from_secs_f64(self.random.gen_range(0.2..1.0) * s.reorder.1 / 1000.0));
         }
         if s.reorder.0 == 0.0 {
-            at = at.max(l.last);
-            l.last = at;
+            let last = l.last.entry(far).or_insert(at);
+            at = at.max(*last);
+            *last = at;
         }
         Some(at)
     }
@@ -245,9 +262,10 @@ impl Router {
             self.out.counters.injected += 1;
             if m.at_server && m.way == Way::Down {
                 // A box beside the server: its packets walk the server's stretch first, one hop less.
-                let hops = self.lines[SERVER_BOX].stretch.hops.saturating_sub(1);
+                let (more_hops, more_delay) = farther(packet::addresses(&m.bytes).0, self.seed);
+                let hops = (self.lines[SERVER_BOX].stretch.hops + more_hops).saturating_sub(1);
                 packet::age(&mut m.bytes, hops);
-                let delay = self.lines[SERVER_BOX].stretch.delay_ms * 2.0;
+                let delay = self.lines[SERVER_BOX].stretch.delay_ms * 2.0 * (1.0 + more_delay);
                 self.push(m.at + Duration::from_secs_f64(delay / 1000.0), Stop::Leave(m.way), m.bytes, true);
             } else {
                 self.push(m.at, Stop::Leave(m.way), m.bytes, true);
@@ -268,7 +286,7 @@ impl Router {
 
 /// Carries packets until told to stop.
 pub fn run(client: &SyncDevice, server: &SyncDevice, setup: Setup, begin: Instant, stop: &Arc<AtomicBool>) -> Outcome {
-    let line = |s: &Stretch| Line { stretch: s.clone(), busy: begin, last: begin };
+    let line = |s: &Stretch| Line { stretch: s.clone(), busy: begin, last: HashMap::new() };
     let w = &setup.way;
     let mut router = Router {
         lines: [line(&w.client_to_box), line(&w.box_to_server), line(&w.server_to_box), line(&w.box_to_client)],
@@ -278,6 +296,7 @@ pub fn run(client: &SyncDevice, server: &SyncDevice, setup: Setup, begin: Instan
         random: StdRng::seed_from_u64(setup.seed ^ 0x5eed),
         out: Outcome { client: Vec::new(), server: Vec::new(), path: Vec::new(), counters: Counters::default(), censor: Censor::new(setup.rules, begin, StdRng::seed_from_u64(setup.seed ^ 0xce50)) },
         rebinds: setup.rebinds,
+        seed: setup.seed,
     };
     let mut buffer = vec![0; 65_536];
     while !stop.load(Ordering::Relaxed) {
