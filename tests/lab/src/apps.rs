@@ -54,12 +54,20 @@ struct Pieces {
     first: Option<usize>,
 }
 impl AsyncRead for Pieces {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.inner).poll_read(cx, buf)
     }
 }
 impl AsyncWrite for Pieces {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let length = self.first.take().unwrap_or(buf.len()).min(buf.len());
         Pin::new(&mut self.inner).poll_write(cx, &buf[..length])
     }
@@ -100,11 +108,23 @@ fn noise_cipher() -> Cipher {
 
 impl Channel {
     fn new(io: Box<dyn Stream>, framing: Framing) -> Self {
-        Self { io, framing, send: None, receive: None, raw: Vec::new(), plain: Vec::new(), opening: Vec::new() }
+        Self {
+            io,
+            framing,
+            send: None,
+            receive: None,
+            raw: Vec::new(),
+            plain: Vec::new(),
+            opening: Vec::new(),
+        }
     }
 
     async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        for part in bytes.chunks(if self.framing == Framing::None { 65_536 } else { 8_192 }) {
+        for part in bytes.chunks(if self.framing == Framing::None {
+            65_536
+        } else {
+            8_192
+        }) {
             let mut out = Vec::with_capacity(part.len() + 80);
             match self.framing {
                 Framing::None | Framing::Http => out.extend_from_slice(part),
@@ -146,9 +166,24 @@ impl Channel {
         loop {
             let (head, body) = match self.framing {
                 Framing::None | Framing::Http => (0, self.raw.len()),
-                Framing::Noise if self.raw.len() >= 3 => (3, usize::from(self.raw[0]) << 16 | usize::from(self.raw[1]) << 8 | usize::from(self.raw[2])),
-                Framing::Abridged if self.raw.len() >= 4 => (4, (usize::from(self.raw[1]) | usize::from(self.raw[2]) << 8 | usize::from(self.raw[3]) << 16) * 4),
-                Framing::Intermediate if self.raw.len() >= 4 => (4, u32::from_le_bytes([self.raw[0], self.raw[1], self.raw[2], self.raw[3]]) as usize),
+                Framing::Noise if self.raw.len() >= 3 => (
+                    3,
+                    usize::from(self.raw[0]) << 16
+                        | usize::from(self.raw[1]) << 8
+                        | usize::from(self.raw[2]),
+                ),
+                Framing::Abridged if self.raw.len() >= 4 => (
+                    4,
+                    (usize::from(self.raw[1])
+                        | usize::from(self.raw[2]) << 8
+                        | usize::from(self.raw[3]) << 16)
+                        * 4,
+                ),
+                Framing::Intermediate if self.raw.len() >= 4 => (
+                    4,
+                    u32::from_le_bytes([self.raw[0], self.raw[1], self.raw[2], self.raw[3]])
+                        as usize,
+                ),
                 _ => return,
             };
             if body == 0 || self.raw.len() < head + body {
@@ -163,8 +198,10 @@ impl Channel {
                     self.plain.extend_from_slice(&frame);
                 }
                 Framing::Abridged | Framing::Intermediate if frame.len() >= 4 => {
-                    let length = u32::from_le_bytes([frame[0], frame[1], frame[2], frame[3]]) as usize;
-                    self.plain.extend_from_slice(&frame[4..(4 + length).min(frame.len())]);
+                    let length =
+                        u32::from_le_bytes([frame[0], frame[1], frame[2], frame[3]]) as usize;
+                    self.plain
+                        .extend_from_slice(&frame[4..(4 + length).min(frame.len())]);
                 }
                 _ => self.plain.extend_from_slice(&frame),
             }
@@ -178,7 +215,9 @@ impl Channel {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         let fresh = &mut buffer[..n];
-        if let (Some(cipher), Framing::Abridged | Framing::Intermediate) = (&mut self.receive, self.framing) {
+        if let (Some(cipher), Framing::Abridged | Framing::Intermediate) =
+            (&mut self.receive, self.framing)
+        {
             cipher.apply_keystream(fresh);
         }
         self.raw.extend_from_slice(fresh);
@@ -197,7 +236,10 @@ impl Channel {
     async fn head(&mut self) -> io::Result<String> {
         loop {
             if let Some(at) = self.plain.windows(4).position(|w| w == b"\r\n\r\n") {
-                return Ok(String::from_utf8_lossy(&self.plain.drain(..at + 4).collect::<Vec<_>>()).into_owned());
+                return Ok(String::from_utf8_lossy(
+                    &self.plain.drain(..at + 4).collect::<Vec<_>>(),
+                )
+                .into_owned());
             }
             self.more(4_096).await?;
         }
@@ -256,7 +298,11 @@ pub struct World {
 }
 
 async fn connect(flow: &Flow) -> io::Result<TcpStream> {
-    let socket = Socket::new(Domain::for_address(flow.server), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(flow.server),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     socket.set_tcp_congestion(flow.congestion.as_bytes())?;
     socket.set_reuse_address(true)?;
     if let Some(size) = flow.receive_buffer {
@@ -264,15 +310,25 @@ async fn connect(flow: &Flow) -> io::Result<TcpStream> {
     }
     if let Some(seconds) = flow.keepalive_s {
         let every = Duration::from_secs(seconds);
-        socket.set_tcp_keepalive(&socket2::TcpKeepalive::new().with_time(every).with_interval(every))?;
+        socket.set_tcp_keepalive(
+            &socket2::TcpKeepalive::new()
+                .with_time(every)
+                .with_interval(every),
+        )?;
     }
     socket.set_nonblocking(true)?;
     socket.bind(&flow.client.into())?;
     if flow.fast_open {
         use std::os::fd::AsFd;
-        nix::sys::socket::setsockopt(&socket.as_fd(), nix::sys::socket::sockopt::TcpFastOpenConnect, &true)?;
+        nix::sys::socket::setsockopt(
+            &socket.as_fd(),
+            nix::sys::socket::sockopt::TcpFastOpenConnect,
+            &true,
+        )?;
     }
-    let stream = TcpSocket::from_std_stream(socket.into()).connect(flow.server).await?;
+    let stream = TcpSocket::from_std_stream(socket.into())
+        .connect(flow.server)
+        .await?;
     stream.set_nodelay(true)?;
     Ok(stream)
 }
@@ -284,15 +340,32 @@ async fn open(world: &World, flow: &Flow, tcp: TcpStream) -> io::Result<Channel>
     };
     match flow.transport {
         Transport::Tls12 | Transport::Tls13 => {
-            let config = world.authority.client(flow.transport == Transport::Tls12, flow.hello == Hello::PostQuantum, &["h2", "http/1.1"]).map_err(io::Error::other)?;
-            let name = rustls::pki_types::ServerName::try_from(flow.sni.clone().unwrap_or_default()).map_err(io::Error::other)?;
-            let tls = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, Pieces { inner: tcp, first }).await?;
+            let config = world
+                .authority
+                .client(
+                    flow.transport == Transport::Tls12,
+                    flow.hello == Hello::PostQuantum,
+                    &["h2", "http/1.1"],
+                )
+                .map_err(io::Error::other)?;
+            let name =
+                rustls::pki_types::ServerName::try_from(flow.sni.clone().unwrap_or_default())
+                    .map_err(io::Error::other)?;
+            let tls = tokio_rustls::TlsConnector::from(Arc::new(config))
+                .connect(name, Pieces { inner: tcp, first })
+                .await?;
             Ok(Channel::new(Box::new(tls), Framing::None))
         }
         Transport::Http => Ok(Channel::new(Box::new(tcp), Framing::Http)),
         Transport::Noise => {
             // docs/detection.md, D4: routing, version, then the handshake message with its ephemeral key.
-            let mut ch = Channel::new(Box::new(Pieces { inner: tcp, first: Some(4) }), Framing::Noise);
+            let mut ch = Channel::new(
+                Box::new(Pieces {
+                    inner: tcp,
+                    first: Some(4),
+                }),
+                Framing::Noise,
+            );
             let mut hello = vec![0x45, 0x44, 0, 1, 0, 0, 4, 8, 9, 8, 2, 0x57, 0x41, 5, 2];
             let key = random(32);
             let body = [&[0x12, 0x24, 0x0a, 0x20][..], &key, &[0x12, 0x00]].concat();
@@ -314,12 +387,31 @@ async fn open(world: &World, flow: &Flow, tcp: TcpStream) -> io::Result<Channel>
             // docs/detection.md, D5.
             let mut init = loop {
                 let init = random(64);
-                if init[0] != 0xef && init[4..8] != [0; 4] && !matches!(&init[..4], b"HEAD" | b"POST" | b"GET " | [0xee, 0xee, 0xee, 0xee] | [0xdd, 0xdd, 0xdd, 0xdd] | [0x16, 3, 1, 2]) {
+                if init[0] != 0xef
+                    && init[4..8] != [0; 4]
+                    && !matches!(
+                        &init[..4],
+                        b"HEAD"
+                            | b"POST"
+                            | b"GET "
+                            | [0xee, 0xee, 0xee, 0xee]
+                            | [0xdd, 0xdd, 0xdd, 0xdd]
+                            | [0x16, 3, 1, 2]
+                    )
+                {
                     break init;
                 }
             };
-            let framing = if init[63] & 1 == 0 { Framing::Abridged } else { Framing::Intermediate };
-            let tag = if framing == Framing::Abridged { 0xef } else { 0xee };
+            let framing = if init[63] & 1 == 0 {
+                Framing::Abridged
+            } else {
+                Framing::Intermediate
+            };
+            let tag = if framing == Framing::Abridged {
+                0xef
+            } else {
+                0xee
+            };
             init[56..60].fill(tag);
             let (send, receive) = obfuscated(&init);
             let mut send = send;
@@ -332,7 +424,11 @@ async fn open(world: &World, flow: &Flow, tcp: TcpStream) -> io::Result<Channel>
             Ok(ch)
         }
         Transport::Abridged | Transport::Intermediate => {
-            let (framing, tag): (_, &[u8]) = if flow.transport == Transport::Abridged { (Framing::Abridged, &[0xef]) } else { (Framing::Intermediate, &[0xee; 4]) };
+            let (framing, tag): (_, &[u8]) = if flow.transport == Transport::Abridged {
+                (Framing::Abridged, &[0xef])
+            } else {
+                (Framing::Intermediate, &[0xee; 4])
+            };
             let mut ch = Channel::new(Box::new(tcp), framing);
             ch.opening = tag.to_vec();
             Ok(ch)
@@ -358,7 +454,12 @@ async fn take_step(ch: &mut Channel, flow: &Flow, step: &Step, seen: &mut usize)
     let mut head = request(step).to_vec();
     if ch.framing == Framing::Http {
         let hex: String = head.iter().map(|b| format!("{b:02x}")).collect();
-        head = format!("POST /{hex} HTTP/1.1\r\nHost: {}\r\nUser-Agent: app/1.0\r\nContent-Length: {}\r\n\r\n", flow.sni.clone().unwrap_or_default(), step.up).into_bytes();
+        head = format!(
+            "POST /{hex} HTTP/1.1\r\nHost: {}\r\nUser-Agent: app/1.0\r\nContent-Length: {}\r\n\r\n",
+            flow.sni.clone().unwrap_or_default(),
+            step.up
+        )
+        .into_bytes();
     }
     let body = random(step.up as usize);
     if step.up_chunk == 0 {
@@ -404,18 +505,28 @@ async fn take_step(ch: &mut Channel, flow: &Flow, step: &Step, seen: &mut usize)
 async fn converse(world: &World, flow: &Flow, seen: &mut Seen) -> Result<Option<Channel>, String> {
     let connected = Instant::now();
     let mut ch = if flow.transport == Transport::Quic {
-        timeout(flow.connect_timeout, open_quic(world, flow)).await.map_err(|_| "timeout:connect".to_string())?.map_err(|e| format!("error:connect:{e}"))?
+        timeout(flow.connect_timeout, open_quic(world, flow))
+            .await
+            .map_err(|_| "timeout:connect".to_string())?
+            .map_err(|e| format!("error:connect:{e}"))?
     } else {
-        let tcp = timeout(flow.connect_timeout, connect(flow)).await.map_err(|_| "timeout:connect".to_string())?.map_err(|e| format!("error:connect:{:?}", e.kind()))?;
+        let tcp = timeout(flow.connect_timeout, connect(flow))
+            .await
+            .map_err(|_| "timeout:connect".to_string())?
+            .map_err(|e| format!("error:connect:{:?}", e.kind()))?;
         seen.connected = true;
         if flow.gives_up {
             tcp.reset_on_drop();
             return Ok(None);
         }
-        timeout(flow.connect_timeout, open(world, flow, tcp)).await.map_err(|_| "timeout:handshake".to_string())?.map_err(|e| format!("error:handshake:{:?}", e.kind()))?
+        timeout(flow.connect_timeout, open(world, flow, tcp))
+            .await
+            .map_err(|_| "timeout:handshake".to_string())?
+            .map_err(|e| format!("error:handshake:{:?}", e.kind()))?
     };
     seen.connected = true;
-    seen.steps.push(json!({"op": "open", "ok": true, "s": round(connected.elapsed())}));
+    seen.steps
+        .push(json!({"op": "open", "ok": true, "s": round(connected.elapsed())}));
     for step in &flow.steps {
         sleep(step.wait).await;
         let at = Instant::now();
@@ -467,7 +578,9 @@ pub async fn clients(world: Arc<World>, tail: Duration) -> Vec<Seen> {
                 let end = if flow.transport == Transport::Call {
                     call(flow, &mut seen).await
                 } else {
-                    converse(&world, flow, &mut seen).await.map(|channel| kept.extend(channel))
+                    converse(&world, flow, &mut seen)
+                        .await
+                        .map(|channel| kept.extend(channel))
                 };
                 seen.end = end.err().unwrap_or_else(|| "ok".into());
             }
@@ -487,14 +600,25 @@ pub async fn clients(world: Arc<World>, tail: Duration) -> Vec<Seen> {
 
 async fn open_quic(world: &World, flow: &Flow) -> io::Result<Channel> {
     let mut endpoint = quinn::Endpoint::client(flow.client)?;
-    let config = world.authority.quic_client(flow.hello == Hello::PostQuantum).map_err(io::Error::other)?;
-    let config = quinn::crypto::rustls::QuicClientConfig::try_from(config).map_err(io::Error::other)?;
+    let config = world
+        .authority
+        .quic_client(flow.hello == Hello::PostQuantum)
+        .map_err(io::Error::other)?;
+    let config =
+        quinn::crypto::rustls::QuicClientConfig::try_from(config).map_err(io::Error::other)?;
     let mut config = quinn::ClientConfig::new(Arc::new(config));
     config.transport_config(quic_transport(flow.congestion));
     endpoint.set_default_client_config(config);
-    let connection = endpoint.connect(flow.server, &flow.sni.clone().unwrap_or_default()).map_err(io::Error::other)?.await.map_err(io::Error::other)?;
+    let connection = endpoint
+        .connect(flow.server, &flow.sni.clone().unwrap_or_default())
+        .map_err(io::Error::other)?
+        .await
+        .map_err(io::Error::other)?;
     let (send, receive) = connection.open_bi().await.map_err(io::Error::other)?;
-    Ok(Channel::new(Box::new(tokio::io::join(receive, send)), Framing::None))
+    Ok(Channel::new(
+        Box::new(tokio::io::join(receive, send)),
+        Framing::None,
+    ))
 }
 
 fn quic_transport(congestion: &str) -> Arc<quinn::TransportConfig> {
@@ -527,7 +651,16 @@ fn stun_request(service: &str) -> Vec<u8> {
     let transaction = random(12);
     match service {
         "whatsapp" => stun(0x0003, &transaction, &attribute(0x4000, &random(102))),
-        "signal" => stun(0x0003, &transaction, &[attribute(0x0019, &[17, 0, 0, 0]), attribute(0x0006, b"1764000000:184729"), attribute(0x0014, b"signal.org")].concat()),
+        "signal" => stun(
+            0x0003,
+            &transaction,
+            &[
+                attribute(0x0019, &[17, 0, 0, 0]),
+                attribute(0x0006, b"1764000000:184729"),
+                attribute(0x0014, b"signal.org"),
+            ]
+            .concat(),
+        ),
         _ => stun(0x0001, &transaction, &[]),
     }
 }
@@ -569,7 +702,10 @@ fn udp(local: SocketAddr) -> io::Result<UdpSocket> {
 
 async fn call(flow: &Flow, seen: &mut Seen) -> Result<(), String> {
     let socket = udp(flow.client).map_err(|e| format!("error:bind:{e}"))?;
-    socket.connect(flow.server).await.map_err(|e| format!("error:connect:{e}"))?;
+    socket
+        .connect(flow.server)
+        .await
+        .map_err(|e| format!("error:connect:{e}"))?;
     let mut buffer = [0; 2_048];
     let at = Instant::now();
     // RFC 8489, section 6.2.1: 500 ms, doubled, seven requests. Pings that nobody means to use give up sooner.
@@ -588,7 +724,8 @@ async fn call(flow: &Flow, seen: &mut Seen) -> Result<(), String> {
         }
     }
     seen.connected = answered;
-    seen.steps.push(json!({"op": "stun", "ok": answered, "s": round(at.elapsed())}));
+    seen.steps
+        .push(json!({"op": "stun", "ok": answered, "s": round(at.elapsed())}));
     if !answered {
         return Err("timeout:stun".into());
     }
@@ -611,7 +748,11 @@ async fn call(flow: &Flow, seen: &mut Seen) -> Result<(), String> {
         }
     }
     seen.steps.push(json!({"op": "media", "ok": received > 0, "packets": received, "s": round(begin.elapsed())}));
-    if flow.media_s > 0.0 && received == 0 { Err("timeout:media".into()) } else { Ok(()) }
+    if flow.media_s > 0.0 && received == 0 {
+        Err("timeout:media".into())
+    } else {
+        Ok(())
+    }
 }
 
 async fn relay(server: SocketAddr, media_s: f64, muted: bool) -> io::Result<()> {
@@ -654,8 +795,13 @@ async fn relay(server: SocketAddr, media_s: f64, muted: bool) -> io::Result<()> 
 async fn accept(world: &World, flow: &Flow, tcp: TcpStream) -> io::Result<Channel> {
     match flow.transport {
         Transport::Tls12 | Transport::Tls13 => {
-            let config = world.authority.server(flow.refuses_name, false).map_err(io::Error::other)?;
-            let tls = tokio_rustls::TlsAcceptor::from(Arc::new(config)).accept(tcp).await?;
+            let config = world
+                .authority
+                .server(flow.refuses_name, false)
+                .map_err(io::Error::other)?;
+            let tls = tokio_rustls::TlsAcceptor::from(Arc::new(config))
+                .accept(tcp)
+                .await?;
             Ok(Channel::new(Box::new(tls), Framing::None))
         }
         Transport::Http => Ok(Channel::new(Box::new(tcp), Framing::Http)),
@@ -693,7 +839,11 @@ async fn accept(world: &World, flow: &Flow, tcp: TcpStream) -> io::Result<Channe
             let (mut receive, send) = obfuscated(&init);
             let mut open = init;
             receive.apply_keystream(&mut open);
-            let framing = if open[56] == 0xef { Framing::Abridged } else { Framing::Intermediate };
+            let framing = if open[56] == 0xef {
+                Framing::Abridged
+            } else {
+                Framing::Intermediate
+            };
             let mut ch = Channel::new(Box::new(tcp), framing);
             (ch.send, ch.receive) = (Some(send), Some(receive));
             Ok(ch)
@@ -702,8 +852,16 @@ async fn accept(world: &World, flow: &Flow, tcp: TcpStream) -> io::Result<Channe
             let mut tcp = tcp;
             let mut tag = [0; 4];
             let abridged = flow.transport == Transport::Abridged;
-            tcp.read_exact(&mut tag[..if abridged { 1 } else { 4 }]).await?;
-            Ok(Channel::new(Box::new(tcp), if abridged { Framing::Abridged } else { Framing::Intermediate }))
+            tcp.read_exact(&mut tag[..if abridged { 1 } else { 4 }])
+                .await?;
+            Ok(Channel::new(
+                Box::new(tcp),
+                if abridged {
+                    Framing::Abridged
+                } else {
+                    Framing::Intermediate
+                },
+            ))
         }
         Transport::Quic | Transport::Call => Err(io::ErrorKind::Unsupported.into()),
     }
@@ -714,7 +872,12 @@ async fn serve(mut ch: Channel) -> io::Result<()> {
         let mut ask = Vec::new();
         if ch.framing == Framing::Http {
             let head = ch.head().await?;
-            let hex = head.split_whitespace().nth(1).unwrap_or_default().trim_start_matches('/').to_string();
+            let hex = head
+                .split_whitespace()
+                .nth(1)
+                .unwrap_or_default()
+                .trim_start_matches('/')
+                .to_string();
             for at in (0..hex.len()).step_by(2) {
                 ask.push(u8::from_str_radix(hex.get(at..at + 2).unwrap_or("0"), 16).unwrap_or(0));
             }
@@ -722,7 +885,12 @@ async fn serve(mut ch: Channel) -> io::Result<()> {
         } else {
             ask = ch.read(REQUEST).await?;
         }
-        let (mut up, down, chunk, gap) = (word(&ask, 4) as usize, word(&ask, 8) as usize, word(&ask, 12) as usize, word(&ask, 16));
+        let (mut up, down, chunk, gap) = (
+            word(&ask, 4) as usize,
+            word(&ask, 8) as usize,
+            word(&ask, 12) as usize,
+            word(&ask, 16),
+        );
         while up > 0 {
             let n = ch.plain.len().min(up);
             ch.plain.drain(..n);
@@ -732,7 +900,11 @@ async fn serve(mut ch: Channel) -> io::Result<()> {
             }
         }
         if ch.framing == Framing::Http {
-            ch.write(format!("HTTP/1.1 200 OK\r\nServer: nginx\r\nContent-Length: {down}\r\n\r\n").as_bytes()).await?;
+            ch.write(
+                format!("HTTP/1.1 200 OK\r\nServer: nginx\r\nContent-Length: {down}\r\n\r\n")
+                    .as_bytes(),
+            )
+            .await?;
         }
         let body = random(if ask[0] == 3 { down / 2 } else { down });
         if chunk == 0 {
@@ -768,22 +940,36 @@ pub async fn servers(world: Arc<World>, restarts: Vec<Restart>) -> io::Result<()
         match flow.transport {
             Transport::Call => {
                 // One relay may serve several flows: its media time is the longest asked for.
-                let media = world.flows.iter().filter(|f| f.server == flow.server).map(|f| f.media_s).fold(0.0, f64::max);
+                let media = world
+                    .flows
+                    .iter()
+                    .filter(|f| f.server == flow.server)
+                    .map(|f| f.media_s)
+                    .fold(0.0, f64::max);
                 let (server, muted) = (flow.server, flow.muted);
                 tokio::spawn(async move { relay(server, media, muted).await });
             }
             Transport::Quic => {
-                let config = world.authority.server(false, true).map_err(io::Error::other)?;
-                let config = quinn::crypto::rustls::QuicServerConfig::try_from(config).map_err(io::Error::other)?;
+                let config = world
+                    .authority
+                    .server(false, true)
+                    .map_err(io::Error::other)?;
+                let config = quinn::crypto::rustls::QuicServerConfig::try_from(config)
+                    .map_err(io::Error::other)?;
                 let mut config = quinn::ServerConfig::with_crypto(Arc::new(config));
                 config.transport_config(quic_transport(flow.congestion));
                 let endpoint = quinn::Endpoint::server(config, flow.server)?;
                 tokio::spawn(async move {
                     while let Some(incoming) = endpoint.accept().await {
                         tokio::spawn(async move {
-                            let Ok(connection) = incoming.await else { return };
+                            let Ok(connection) = incoming.await else {
+                                return;
+                            };
                             while let Ok((send, receive)) = connection.accept_bi().await {
-                                let ch = Channel::new(Box::new(tokio::io::join(receive, send)), Framing::None);
+                                let ch = Channel::new(
+                                    Box::new(tokio::io::join(receive, send)),
+                                    Framing::None,
+                                );
                                 tokio::spawn(serve(ch));
                             }
                         });
@@ -794,7 +980,8 @@ pub async fn servers(world: Arc<World>, restarts: Vec<Restart>) -> io::Result<()
                 let restart = restarts.iter().find(|r| r.server == flow.server).cloned();
                 tokio::spawn(async move {
                     if let Some(restart) = restart {
-                        let left = (world.begin + restart.at).saturating_duration_since(Instant::now());
+                        let left =
+                            (world.begin + restart.at).saturating_duration_since(Instant::now());
                         let _ = timeout(left, listen(world.clone(), index, true)).await;
                         sleep(restart.down).await;
                     }
@@ -808,7 +995,11 @@ pub async fn servers(world: Arc<World>, restarts: Vec<Restart>) -> io::Result<()
 
 async fn listen(world: Arc<World>, index: usize, abrupt: bool) -> io::Result<()> {
     let flow = &world.flows[index];
-    let socket = Socket::new(Domain::for_address(flow.server), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(flow.server),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     socket.set_reuse_address(true)?;
     socket.set_tcp_congestion(flow.congestion.as_bytes())?;
     socket.set_nonblocking(true)?;
@@ -824,7 +1015,11 @@ async fn listen(world: Arc<World>, index: usize, abrupt: bool) -> io::Result<()>
         }
         let world = world.clone();
         // Flows to one server may differ in transport only by mistake of the plan; the peer's port tells which it is.
-        let which = world.flows.iter().position(|f| f.client.port() == peer.port() && f.server == world.flows[index].server).unwrap_or(index);
+        let which = world
+            .flows
+            .iter()
+            .position(|f| f.client.port() == peer.port() && f.server == world.flows[index].server)
+            .unwrap_or(index);
         conversations.spawn(async move {
             let ch = accept(&world, &world.flows[which], tcp).await?;
             serve(ch).await

@@ -84,8 +84,17 @@ pub struct Forgery {
 impl Default for Forgery {
     fn default() -> Self {
         Self {
-            flags: RST | ACK, hop_limit: HopLimit::Own(64), ip_id: IpId::Zero, window: 0, offsets: vec![0], hop_limit_step: 0, window_step: 0,
-            delay: Duration::ZERO, payload: Vec::new(), alien_clock: false, wrong_ack: false,
+            flags: RST | ACK,
+            hop_limit: HopLimit::Own(64),
+            ip_id: IpId::Zero,
+            window: 0,
+            offsets: vec![0],
+            hop_limit_step: 0,
+            window_step: 0,
+            delay: Duration::ZERO,
+            payload: Vec::new(),
+            alien_clock: false,
+            wrong_ack: false,
         }
     }
 }
@@ -111,12 +120,26 @@ pub enum Act {
         residual: Option<Duration>,
     },
     /// A token bucket a flow, or one for all the rule is about.
-    Police { way: Way, rate_bps: f64, burst: f64, shared: bool },
+    Police {
+        way: Way,
+        rate_bps: f64,
+        burst: f64,
+        shared: bool,
+    },
     /// A queue a flow.
-    Shape { way: Way, rate_bps: f64, queue: f64 },
-    Lose { up: f64, down: f64 },
+    Shape {
+        way: Way,
+        rate_bps: f64,
+        queue: f64,
+    },
+    Lose {
+        up: f64,
+        down: f64,
+    },
     /// Of parallel hellos only so many at a time get an answer.
-    Limit { most: usize },
+    Limit {
+        most: usize,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -132,7 +155,13 @@ pub struct Rule {
 
 impl Rule {
     pub fn new(who: Who, when: When, act: Act) -> Self {
-        Self { who, when, act, hostile: true, at_server: false }
+        Self {
+            who,
+            when,
+            act,
+            hostile: true,
+            at_server: false,
+        }
     }
 }
 
@@ -217,27 +246,59 @@ pub struct Censor {
 impl Censor {
     pub fn new(rules: Vec<Rule>, begin: Instant, random: StdRng) -> Self {
         let buckets = vec![None; rules.len()];
-        Self { rules, flows: HashMap::new(), residual: Vec::new(), begin, buckets, random, parallel: Vec::new() }
+        Self {
+            rules,
+            flows: HashMap::new(),
+            residual: Vec::new(),
+            begin,
+            buckets,
+            random,
+            parallel: Vec::new(),
+        }
     }
 
     pub fn done(&self, protocol: u8, client: SocketAddr, server: SocketAddr) -> Done {
-        self.flows.get(&(protocol, client, server)).map(|t| t.done.clone()).unwrap_or_default()
+        self.flows
+            .get(&(protocol, client, server))
+            .map(|t| t.done.clone())
+            .unwrap_or_default()
     }
 
     /// Judges one packet at the box.
     pub fn packet(&mut self, way: Way, bytes: &[u8], now: Instant) -> (Verdict, Vec<Made>) {
-        let Some(v) = packet::view(bytes) else { return (Verdict::Pass, Vec::new()) };
+        let Some(v) = packet::view(bytes) else {
+            return (Verdict::Pass, Vec::new());
+        };
         let (client, server) = match way {
-            Way::Up => (SocketAddr::new(v.source, v.source_port), SocketAddr::new(v.target, v.target_port)),
-            Way::Down => (SocketAddr::new(v.target, v.target_port), SocketAddr::new(v.source, v.source_port)),
+            Way::Up => (
+                SocketAddr::new(v.source, v.source_port),
+                SocketAddr::new(v.target, v.target_port),
+            ),
+            Way::Down => (
+                SocketAddr::new(v.target, v.target_port),
+                SocketAddr::new(v.source, v.source_port),
+            ),
         };
         let key = (v.protocol, client, server);
         let rules = self.rules.len();
         let begin = self.begin;
         let fresh = !self.flows.contains_key(&key);
         let t = self.flows.entry(key).or_insert_with(|| Track {
-            first_up: Vec::new(), first_seq: None, hello_length: None, up: 0, down: 0, packets: 0, last: now, server_hop_limit: v.hop_limit, server_ip_id: 0,
-            server_window: 0, client_hop_limit: v.hop_limit, client_ip_id: 0, client_window: 0, armed: (0..rules).map(|_| Armed::default()).collect(), done: Done::default(),
+            first_up: Vec::new(),
+            first_seq: None,
+            hello_length: None,
+            up: 0,
+            down: 0,
+            packets: 0,
+            last: now,
+            server_hop_limit: v.hop_limit,
+            server_ip_id: 0,
+            server_window: 0,
+            client_hop_limit: v.hop_limit,
+            client_ip_id: 0,
+            client_window: 0,
+            armed: (0..rules).map(|_| Armed::default()).collect(),
+            done: Done::default(),
         });
         let idle = now.saturating_duration_since(t.last);
         t.last = now;
@@ -263,7 +324,11 @@ impl Censor {
                 t.server_window = v.window;
             }
         }
-        if fresh && self.residual.iter().any(|(ip, port, until)| *ip == server.ip() && *port == server.port() && now < *until) {
+        if fresh
+            && self.residual.iter().any(|(ip, port, until)| {
+                *ip == server.ip() && *port == server.port() && now < *until
+            })
+        {
             // Residual blocking: as if the drop rule had been armed from the start.
             for (armed, rule) in t.armed.iter_mut().zip(&self.rules) {
                 if matches!(rule.act, Act::Drop { .. }) {
@@ -281,7 +346,12 @@ impl Censor {
             let about = match &rule.who {
                 Who::All => true,
                 Who::Address(all) => all.contains(&server.ip()),
-                Who::Name(all) => t.hello_length.is_some() && all.iter().any(|name| contains(&t.first_up, name.as_bytes())),
+                Who::Name(all) => {
+                    t.hello_length.is_some()
+                        && all
+                            .iter()
+                            .any(|name| contains(&t.first_up, name.as_bytes()))
+                }
             };
             if !about {
                 continue;
@@ -298,7 +368,11 @@ impl Censor {
                     When::Packets(n) => t.packets >= n,
                     When::BehindHello(n) => way == Way::Up && hello.is_some_and(|h| t.up > h + n),
                     When::At(after) => now >= begin + after,
-                    When::Media => v.protocol == UDP && !payload.is_empty() && payload.first().is_some_and(|b| *b >= 0x40),
+                    When::Media => {
+                        v.protocol == UDP
+                            && !payload.is_empty()
+                            && payload.first().is_some_and(|b| *b >= 0x40)
+                    }
                     When::Idle(long) => idle >= long,
                 };
                 if !trigger {
@@ -313,16 +387,50 @@ impl Censor {
             }
             t.done.last_after_s = now.duration_since(begin).as_secs_f64();
             match &rule.act {
-                Act::Forge { to_client, to_server, drop_trigger, drop_after } => {
+                Act::Forge {
+                    to_client,
+                    to_server,
+                    drop_trigger,
+                    drop_after,
+                } => {
                     if trigger {
                         let drop = *drop_trigger;
-                        let ends = Ends { t_server: (t.server_hop_limit, t.server_ip_id, t.server_window), t_client: (t.client_hop_limit, t.client_ip_id, t.client_window) };
+                        let ends = Ends {
+                            t_server: (t.server_hop_limit, t.server_ip_id, t.server_window),
+                            t_client: (t.client_hop_limit, t.client_ip_id, t.client_window),
+                        };
                         if let Some(f) = to_client {
-                            let n = make(f, Way::Down, way, &v, client, server, &ends, drop, now, rule.at_server, &mut self.random, &mut made);
+                            let n = make(
+                                f,
+                                Way::Down,
+                                way,
+                                &v,
+                                client,
+                                server,
+                                &ends,
+                                drop,
+                                now,
+                                rule.at_server,
+                                &mut self.random,
+                                &mut made,
+                            );
                             t.done.forged_to_client += n;
                         }
                         if let Some(f) = to_server {
-                            let n = make(f, Way::Up, way, &v, client, server, &ends, drop, now, rule.at_server, &mut self.random, &mut made);
+                            let n = make(
+                                f,
+                                Way::Up,
+                                way,
+                                &v,
+                                client,
+                                server,
+                                &ends,
+                                drop,
+                                now,
+                                rule.at_server,
+                                &mut self.random,
+                                &mut made,
+                            );
                             t.done.forged_to_server += n;
                         }
                         if drop {
@@ -336,25 +444,56 @@ impl Censor {
                     if !trigger && way == Way::Down && v.protocol == TCP && v.flags & RST == 0 {
                         t.done.rewritten += 1;
                         verdict = Verdict::Replace(packet::forge(&Segment {
-                            source: (v.source, v.source_port), target: (v.target, v.target_port), seq: v.seq, ack: v.ack, flags: RST | ACK, window: v.window,
-                            hop_limit: v.hop_limit, ip_id: v.ip_id.unwrap_or(0), dont_fragment: true, options: Vec::new(), payload: Vec::new(),
+                            source: (v.source, v.source_port),
+                            target: (v.target, v.target_port),
+                            seq: v.seq,
+                            ack: v.ack,
+                            flags: RST | ACK,
+                            window: v.window,
+                            hop_limit: v.hop_limit,
+                            ip_id: v.ip_id.unwrap_or(0),
+                            dont_fragment: true,
+                            options: Vec::new(),
+                            payload: Vec::new(),
                         }));
                     }
                 }
-                Act::Drop { up, down, after, trigger: with_trigger, residual } => {
+                Act::Drop {
+                    up,
+                    down,
+                    after,
+                    trigger: with_trigger,
+                    residual,
+                } => {
                     if trigger && let Some(long) = residual {
-                        self.residual.push((server.ip(), server.port(), now + *long));
+                        self.residual
+                            .push((server.ip(), server.port(), now + *long));
                     }
-                    let due = if trigger { *with_trigger } else { armed.fired || armed.packets > *after };
+                    let due = if trigger {
+                        *with_trigger
+                    } else {
+                        armed.fired || armed.packets > *after
+                    };
                     if due && (way == Way::Up && *up || way == Way::Down && *down) {
                         verdict = Verdict::Drop("dpi");
                     }
                 }
-                Act::Police { way: which, rate_bps, burst, shared } => {
+                Act::Police {
+                    way: which,
+                    rate_bps,
+                    burst,
+                    shared,
+                } => {
                     if way == *which {
-                        let bucket = if *shared { &mut self.buckets[index] } else { &mut armed.bucket };
+                        let bucket = if *shared {
+                            &mut self.buckets[index]
+                        } else {
+                            &mut armed.bucket
+                        };
                         let (mut tokens, filled) = bucket.unwrap_or((*burst, now));
-                        tokens = (tokens + now.duration_since(filled).as_secs_f64() * rate_bps / 8.0).min(*burst);
+                        tokens = (tokens
+                            + now.duration_since(filled).as_secs_f64() * rate_bps / 8.0)
+                            .min(*burst);
                         let size = v.length as f64;
                         let enough = tokens >= size;
                         if enough {
@@ -366,14 +505,19 @@ impl Censor {
                         }
                     }
                 }
-                Act::Shape { way: which, rate_bps, queue } => {
+                Act::Shape {
+                    way: which,
+                    rate_bps,
+                    queue,
+                } => {
                     if way == *which {
                         let free = armed.busy.map_or(now, |b| b.max(now));
                         let backlog = free.duration_since(now).as_secs_f64() * rate_bps / 8.0;
                         if backlog + v.length as f64 > *queue {
                             verdict = Verdict::Drop("dpi");
                         } else {
-                            let leave = free + Duration::from_secs_f64(v.length as f64 * 8.0 / rate_bps);
+                            let leave =
+                                free + Duration::from_secs_f64(v.length as f64 * 8.0 / rate_bps);
                             armed.busy = Some(leave);
                             t.done.queued += u32::from(backlog > 0.0);
                             verdict = Verdict::Hold(leave);
@@ -443,7 +587,9 @@ fn collect(t: &mut Track, v: &View, payload: &[u8]) -> bool {
     }
     t.first_up[at..end].copy_from_slice(&payload[..end - at]);
     let whole = match t.first_up[..] {
-        [0x16, 3, _, high, low, ..] => t.first_up.len() >= 5 + usize::from(u16::from_be_bytes([high, low])),
+        [0x16, 3, _, high, low, ..] => {
+            t.first_up.len() >= 5 + usize::from(u16::from_be_bytes([high, low]))
+        }
         // Noise: the routing travels alone; wait for the version and the key.
         [0x45, 0x44, ..] | [0x45] => t.first_up.len() > 18,
         _ => true,
@@ -459,8 +605,24 @@ struct Ends {
     t_client: (u8, u16, u16),
 }
 
-#[expect(clippy::too_many_arguments, reason = "one call site; a struct would only rename the list")]
-fn make(f: &Forgery, to: Way, way: Way, v: &View, client: SocketAddr, server: SocketAddr, ends: &Ends, trigger_dropped: bool, now: Instant, at_server: bool, random: &mut StdRng, made: &mut Vec<Made>) -> u32 {
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one call site; a struct would only rename the list"
+)]
+fn make(
+    f: &Forgery,
+    to: Way,
+    way: Way,
+    v: &View,
+    client: SocketAddr,
+    server: SocketAddr,
+    ends: &Ends,
+    trigger_dropped: bool,
+    now: Instant,
+    at_server: bool,
+    random: &mut StdRng,
+    made: &mut Vec<Made>,
+) -> u32 {
     if v.protocol != TCP {
         return 0;
     }
@@ -479,7 +641,11 @@ fn make(f: &Forgery, to: Way, way: Way, v: &View, client: SocketAddr, server: So
         Way::Down => (server, client, server_at_client, client_next, ends.t_server),
         Way::Up => (client, server, client_at_server, server_next, ends.t_client),
     };
-    let ack = if f.wrong_ack { ack.wrapping_sub(random.gen_range(1..400)) } else { ack };
+    let ack = if f.wrong_ack {
+        ack.wrapping_sub(random.gen_range(1..400))
+    } else {
+        ack
+    };
     let base = match f.hop_limit {
         HopLimit::Own(n) => i16::from(n),
         HopLimit::Like(delta) => i16::from(like.0) + delta,
@@ -495,8 +661,16 @@ fn make(f: &Forgery, to: Way, way: Way, v: &View, client: SocketAddr, server: So
             Vec::new()
         };
         let bytes = packet::forge(&Segment {
-            source: (source.ip(), source.port()), target: (target.ip(), target.port()), seq: seq.wrapping_add(*offset), ack: if f.flags & ACK == 0 { 0 } else { ack }, flags: f.flags,
-            window: if f.window == u16::MAX { like.2 } else { f.window.wrapping_add(f.window_step * k16) },
+            source: (source.ip(), source.port()),
+            target: (target.ip(), target.port()),
+            seq: seq.wrapping_add(*offset),
+            ack: if f.flags & ACK == 0 { 0 } else { ack },
+            flags: f.flags,
+            window: if f.window == u16::MAX {
+                like.2
+            } else {
+                f.window.wrapping_add(f.window_step * k16)
+            },
             hop_limit: (base + i16::from(f.hop_limit_step) * k as i16).clamp(2, 255) as u8,
             ip_id: match f.ip_id {
                 IpId::Zero => 0,
@@ -504,9 +678,16 @@ fn make(f: &Forgery, to: Way, way: Way, v: &View, client: SocketAddr, server: So
                 IpId::Random => random.r#gen(),
                 IpId::Next => like.1.wrapping_add(1 + k16),
             },
-            dont_fragment: true, options, payload: f.payload.clone(),
+            dont_fragment: true,
+            options,
+            payload: f.payload.clone(),
         });
-        made.push(Made { way: to, bytes, at: now + f.delay + Duration::from_micros(40 * k as u64), at_server });
+        made.push(Made {
+            way: to,
+            bytes,
+            at: now + f.delay + Duration::from_micros(40 * k as u64),
+            at_server,
+        });
     }
     f.offsets.len() as u32
 }

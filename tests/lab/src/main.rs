@@ -32,7 +32,13 @@ struct Options {
 
 fn options(mut words: impl Iterator<Item = String>) -> Result<(String, Options), String> {
     let command = words.next().unwrap_or_else(|| "list".into());
-    let mut o = Options { out: "target/lab".into(), seed: 1, jobs: 8, analyzer: "dpiscope analyze --format json --flows {file}".into(), only: Vec::new() };
+    let mut o = Options {
+        out: "target/lab".into(),
+        seed: 1,
+        jobs: 8,
+        analyzer: "dpiscope analyze --format json --flows {file}".into(),
+        only: Vec::new(),
+    };
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or(format!("{word} needs a value"));
         match word.as_str() {
@@ -51,18 +57,47 @@ fn options(mut words: impl Iterator<Item = String>) -> Result<(String, Options),
 /// Labels from an earlier run in the same folder, so that a part can be recorded again.
 fn earlier(folder: &Path) -> (Map<String, Value>, Vec<Value>) {
     let text = std::fs::read_to_string(folder.join("labels.json")).unwrap_or_default();
-    let Ok(Value::Object(mut all)) = serde_json::from_str(&text) else { return Default::default() };
-    let names = all.remove("scenarios").and_then(|v| if let Value::Object(m) = v { Some(m) } else { None }).unwrap_or_default();
-    let captures = all.remove("captures").and_then(|v| if let Value::Array(a) = v { Some(a) } else { None }).unwrap_or_default();
+    let Ok(Value::Object(mut all)) = serde_json::from_str(&text) else {
+        return Default::default();
+    };
+    let names = all
+        .remove("scenarios")
+        .and_then(|v| {
+            if let Value::Object(m) = v {
+                Some(m)
+            } else {
+                None
+            }
+        })
+        .unwrap_or_default();
+    let captures = all
+        .remove("captures")
+        .and_then(|v| {
+            if let Value::Array(a) = v {
+                Some(a)
+            } else {
+                None
+            }
+        })
+        .unwrap_or_default();
     (names, captures)
 }
 
-fn save(folder: &Path, seed: u64, names: &Map<String, Value>, captures: &[Value]) -> std::io::Result<()> {
+fn save(
+    folder: &Path,
+    seed: u64,
+    names: &Map<String, Value>,
+    captures: &[Value],
+) -> std::io::Result<()> {
     let head = json!({"format": 1, "set": "lab", "seed": seed, "scenarios": names});
     let mut text = head.to_string();
     text.pop();
     text += ",\n\"captures\": [\n";
-    text += &captures.iter().map(Value::to_string).collect::<Vec<_>>().join(",\n");
+    text += &captures
+        .iter()
+        .map(Value::to_string)
+        .collect::<Vec<_>>()
+        .join(",\n");
     text += "\n]}\n";
     let temporary = folder.join("labels.json.new");
     std::fs::write(&temporary, text)?;
@@ -92,12 +127,19 @@ fn work() -> Result<usize, String> {
     match command.as_str() {
         "list" => {
             for s in &scenarios {
-                println!("{:24} {:14} {:24} {}", s.name, s.family, s.mechanism, s.about);
+                println!(
+                    "{:24} {:14} {:24} {}",
+                    s.name, s.family, s.mechanism, s.about
+                );
             }
             return Ok(0);
         }
         "run" => {}
-        other => return Err(format!("unknown command {other}; there are list, run and score")),
+        other => {
+            return Err(format!(
+                "unknown command {other}; there are list, run and score"
+            ));
+        }
     }
     if let Err(why) = run::possible() {
         println!("lab: not run: {why}");
@@ -108,7 +150,11 @@ fn work() -> Result<usize, String> {
     for s in &scenarios {
         names.insert(s.name.clone(), json!(s.about));
     }
-    captures.retain(|c| c["scenario"].as_str().is_some_and(|n| names.contains_key(n) && scenarios.iter().all(|s| s.name != n)));
+    captures.retain(|c| {
+        c["scenario"]
+            .as_str()
+            .is_some_and(|n| names.contains_key(n) && scenarios.iter().all(|s| s.name != n))
+    });
     let total = scenarios.len();
     scenarios.reverse();
     let queue = Mutex::new(scenarios);
@@ -118,19 +164,35 @@ fn work() -> Result<usize, String> {
         for _ in 0..o.jobs {
             scope.spawn(|| {
                 loop {
-                    let Some(s) = queue.lock().ok().and_then(|mut q| q.pop()) else { return };
+                    let Some(s) = queue.lock().ok().and_then(|mut q| q.pop()) else {
+                        return;
+                    };
                     let name = s.name.clone();
                     let outcome = run::run(s).and_then(|recorded| {
                         let wrong = truth::check(&recorded);
-                        truth::write(&recorded, &o.out).map(|labels| (labels, wrong)).map_err(|e| e.to_string())
+                        truth::write(&recorded, &o.out)
+                            .map(|labels| (labels, wrong))
+                            .map_err(|e| e.to_string())
                     });
-                    let Ok(mut shared) = result.lock() else { return };
+                    let Ok(mut shared) = result.lock() else {
+                        return;
+                    };
                     shared.1 += 1;
                     let so_far = shared.1;
                     match outcome {
                         Ok((labels, wrong)) => {
-                            let packets = labels.first().map_or(0, |l| l["capture"]["packets"].as_u64().unwrap_or(0));
-                            println!("[{so_far}/{total} {:.0} s] {name}: {packets} packets{}", begin.elapsed().as_secs_f64(), if wrong.is_empty() { String::new() } else { format!("  WRONG: {}", wrong.join("; ")) });
+                            let packets = labels
+                                .first()
+                                .map_or(0, |l| l["capture"]["packets"].as_u64().unwrap_or(0));
+                            println!(
+                                "[{so_far}/{total} {:.0} s] {name}: {packets} packets{}",
+                                begin.elapsed().as_secs_f64(),
+                                if wrong.is_empty() {
+                                    String::new()
+                                } else {
+                                    format!("  WRONG: {}", wrong.join("; "))
+                                }
+                            );
                             shared.2 += usize::from(!wrong.is_empty());
                             shared.0.extend(labels);
                             if let Err(e) = save(&o.out, o.seed, &names, &shared.0) {
@@ -146,7 +208,13 @@ fn work() -> Result<usize, String> {
             });
         }
     });
-    let (_, _, wrong) = result.into_inner().map_err(|_| "a worker died".to_string())?;
-    println!("lab: {total} scenarios in {:.0} s, {wrong} not as meant, written to {}", begin.elapsed().as_secs_f64(), o.out.display());
+    let (_, _, wrong) = result
+        .into_inner()
+        .map_err(|_| "a worker died".to_string())?;
+    println!(
+        "lab: {total} scenarios in {:.0} s, {wrong} not as meant, written to {}",
+        begin.elapsed().as_secs_f64(),
+        o.out.display()
+    );
     Ok(wrong)
 }

@@ -64,13 +64,33 @@ pub fn view(b: &[u8]) -> Option<View> {
                 a.copy_from_slice(&b[i..i + 16]);
                 IpAddr::V6(Ipv6Addr::from(a))
             };
-            (six(8), six(24), b[6], b[7], None, 40, (40 + usize::from(u16_at(b, 4))).min(b.len()))
+            (
+                six(8),
+                six(24),
+                b[6],
+                b[7],
+                None,
+                40,
+                (40 + usize::from(u16_at(b, 4))).min(b.len()),
+            )
         }
         _ => return None,
     };
     let mut v = View {
-        source, target, protocol, source_port: 0, target_port: 0, hop_limit, ip_id, seq: 0, ack: 0, flags: 0, window: 0,
-        payload_at: at, transport_at: at, length: end,
+        source,
+        target,
+        protocol,
+        source_port: 0,
+        target_port: 0,
+        hop_limit,
+        ip_id,
+        seq: 0,
+        ack: 0,
+        flags: 0,
+        window: 0,
+        payload_at: at,
+        transport_at: at,
+        length: end,
     };
     match protocol {
         TCP if end >= at + 20 => {
@@ -94,11 +114,21 @@ pub fn view(b: &[u8]) -> Option<View> {
 
 /// Source and target of any IP packet the lab carries.
 pub fn addresses(b: &[u8]) -> (IpAddr, IpAddr) {
-    let six = |i: usize| <[u8; 16]>::try_from(&b[i..i + 16]).map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), |a| IpAddr::V6(Ipv6Addr::from(a)));
+    let six = |i: usize| {
+        <[u8; 16]>::try_from(&b[i..i + 16]).map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), |a| {
+            IpAddr::V6(Ipv6Addr::from(a))
+        })
+    };
     match b.first().map(|f| f >> 4) {
-        Some(4) if b.len() >= 20 => (IpAddr::from([b[12], b[13], b[14], b[15]]), IpAddr::from([b[16], b[17], b[18], b[19]])),
+        Some(4) if b.len() >= 20 => (
+            IpAddr::from([b[12], b[13], b[14], b[15]]),
+            IpAddr::from([b[16], b[17], b[18], b[19]]),
+        ),
         Some(6) if b.len() >= 40 => (six(8), six(24)),
-        _ => (IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+        _ => (
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        ),
     }
 }
 
@@ -193,7 +223,14 @@ pub fn forge(s: &Segment) -> Vec<u8> {
             b.extend_from_slice(&[0x45, 0]);
             b.extend_from_slice(&((20 + tcp) as u16).to_be_bytes());
             b.extend_from_slice(&s.ip_id.to_be_bytes());
-            b.extend_from_slice(&[if s.dont_fragment { 0x40 } else { 0 }, 0, s.hop_limit, TCP, 0, 0]);
+            b.extend_from_slice(&[
+                if s.dont_fragment { 0x40 } else { 0 },
+                0,
+                s.hop_limit,
+                TCP,
+                0,
+                0,
+            ]);
             b.extend_from_slice(&from.octets());
             b.extend_from_slice(&to.octets());
         }
@@ -229,14 +266,25 @@ mod tests {
         forge(&Segment {
             source: ("10.0.0.1".parse().unwrap(), 4000),
             target: ("31.13.84.5".parse().unwrap(), 443),
-            seq: 7, ack: 9, flags: RST | ACK, window: 100, hop_limit: 64, ip_id: 3, dont_fragment: true, options: vec![], payload: vec![],
+            seq: 7,
+            ack: 9,
+            flags: RST | ACK,
+            window: 100,
+            hop_limit: 64,
+            ip_id: 3,
+            dont_fragment: true,
+            options: vec![],
+            payload: vec![],
         })
     }
 
     #[test]
     fn a_forged_segment_reads_back() {
         let v = view(&sample()).unwrap();
-        assert_eq!((v.seq, v.ack, v.flags, v.hop_limit, v.ip_id, v.payload()), (7, 9, RST | ACK, 64, Some(3), 0));
+        assert_eq!(
+            (v.seq, v.ack, v.flags, v.hop_limit, v.ip_id, v.payload()),
+            (7, 9, RST | ACK, 64, Some(3), 0)
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The way between the two hosts: two TUN devices, what lies between them, and a record of what passed at either face.
 
-use std::collections::{BinaryHeap, HashMap};
 use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -35,7 +35,16 @@ pub struct Stretch {
 
 impl Stretch {
     pub fn new(delay_ms: f64, hops: u8) -> Self {
-        Self { delay_ms, jitter_ms: 0.0, hops, loss: 0.0, reorder: (0.0, 0.0), link: None, largest: None, outage: None }
+        Self {
+            delay_ms,
+            jitter_ms: 0.0,
+            hops,
+            loss: 0.0,
+            reorder: (0.0, 0.0),
+            link: None,
+            largest: None,
+            outage: None,
+        }
     }
 }
 
@@ -158,7 +167,13 @@ const BOX_CLIENT: usize = 3;
 impl Router {
     fn push(&mut self, at: Instant, to: Stop, bytes: Vec<u8>, forged: bool) {
         self.number += 1;
-        self.heap.push(Reverse(Item { at, number: self.number, to, bytes, forged }));
+        self.heap.push(Reverse(Item {
+            at,
+            number: self.number,
+            to,
+            bytes,
+            forged,
+        }));
     }
 
     /// Sends a packet along one stretch: when it is through, or why it is not.
@@ -166,9 +181,17 @@ impl Router {
         let l = &mut self.lines[line];
         let s = &l.stretch;
         let (source, target) = packet::addresses(bytes);
-        let far = if matches!(line, CLIENT_BOX | BOX_SERVER) { target } else { source };
+        let far = if matches!(line, CLIENT_BOX | BOX_SERVER) {
+            target
+        } else {
+            source
+        };
         // Every server is a little farther than the base path, each by its own measure.
-        let (more_hops, more_delay) = if matches!(line, BOX_SERVER | SERVER_BOX) { farther(far, self.seed) } else { (0, 0.0) };
+        let (more_hops, more_delay) = if matches!(line, BOX_SERVER | SERVER_BOX) {
+            farther(far, self.seed)
+        } else {
+            (0, 0.0)
+        };
         if !packet::age(bytes, s.hops + more_hops) {
             *self.out.counters.dropped.entry("ttl").or_default() += 1;
             return None;
@@ -201,9 +224,15 @@ impl Router {
             at = free + Duration::from_secs_f64(bytes.len() as f64 * 8.0 / rate);
             l.busy = at;
         }
-        at += Duration::from_secs_f64((s.delay_ms * (1.0 + more_delay) + s.jitter_ms * self.random.r#gen::<f64>()) / 1000.0);
+        at += Duration::from_secs_f64(
+            (s.delay_ms * (1.0 + more_delay) + s.jitter_ms * self.random.r#gen::<f64>()) / 1000.0,
+        );
         if s.reorder.0 > 0.0 && self.random.r#gen::<f64>() < s.reorder.0 {
-            return Some(at + Duration::from_secs_f64(self.random.gen_range(0.2..1.0) * s.reorder.1 / 1000.0));
+            return Some(
+                at + Duration::from_secs_f64(
+                    self.random.gen_range(0.2..1.0) * s.reorder.1 / 1000.0,
+                ),
+            );
         }
         if s.reorder.0 == 0.0 {
             let last = l.last.entry(far).or_insert(at);
@@ -217,7 +246,12 @@ impl Router {
         if packet::view(&bytes).is_none() && !packet::is_icmp_error(&bytes) {
             return;
         }
-        let record = Record { at: now - self.begin, way, bytes: bytes.clone(), forged: false };
+        let record = Record {
+            at: now - self.begin,
+            way,
+            bytes: bytes.clone(),
+            forged: false,
+        };
         match way {
             Way::Up => self.out.client.push(record),
             Way::Down => {
@@ -225,7 +259,11 @@ impl Router {
                 self.rebind(Way::Down, &mut bytes, now);
             }
         }
-        let line = if way == Way::Up { CLIENT_BOX } else { SERVER_BOX };
+        let line = if way == Way::Up {
+            CLIENT_BOX
+        } else {
+            SERVER_BOX
+        };
         if let Some(at) = self.travel(line, &mut bytes, now) {
             self.push(at, Stop::Box(way), bytes, false);
         }
@@ -245,7 +283,12 @@ impl Router {
 
     fn at_box(&mut self, way: Way, mut bytes: Vec<u8>, now: Instant) {
         if way == Way::Up {
-            self.out.path.push(Record { at: now - self.begin, way, bytes: bytes.clone(), forged: false });
+            self.out.path.push(Record {
+                at: now - self.begin,
+                way,
+                bytes: bytes.clone(),
+                forged: false,
+            });
         }
         let (verdict, made) = self.out.censor.packet(way, &bytes, now);
         match verdict {
@@ -266,7 +309,12 @@ impl Router {
                 let hops = (self.lines[SERVER_BOX].stretch.hops + more_hops).saturating_sub(1);
                 packet::age(&mut m.bytes, hops);
                 let delay = self.lines[SERVER_BOX].stretch.delay_ms * 2.0 * (1.0 + more_delay);
-                self.push(m.at + Duration::from_secs_f64(delay / 1000.0), Stop::Leave(m.way), m.bytes, true);
+                self.push(
+                    m.at + Duration::from_secs_f64(delay / 1000.0),
+                    Stop::Leave(m.way),
+                    m.bytes,
+                    true,
+                );
             } else {
                 self.push(m.at, Stop::Leave(m.way), m.bytes, true);
             }
@@ -275,9 +323,18 @@ impl Router {
 
     fn leave(&mut self, way: Way, mut bytes: Vec<u8>, now: Instant, forged: bool) {
         if way == Way::Down {
-            self.out.path.push(Record { at: now - self.begin, way, bytes: bytes.clone(), forged });
+            self.out.path.push(Record {
+                at: now - self.begin,
+                way,
+                bytes: bytes.clone(),
+                forged,
+            });
         }
-        let line = if way == Way::Up { BOX_SERVER } else { BOX_CLIENT };
+        let line = if way == Way::Up {
+            BOX_SERVER
+        } else {
+            BOX_CLIENT
+        };
         if let Some(at) = self.travel(line, &mut bytes, now) {
             self.push(at, Stop::Face(way), bytes, forged);
         }
@@ -285,16 +342,41 @@ impl Router {
 }
 
 /// Carries packets until told to stop.
-pub fn run(client: &SyncDevice, server: &SyncDevice, setup: Setup, begin: Instant, stop: &Arc<AtomicBool>) -> Outcome {
-    let line = |s: &Stretch| Line { stretch: s.clone(), busy: begin, last: HashMap::new() };
+pub fn run(
+    client: &SyncDevice,
+    server: &SyncDevice,
+    setup: Setup,
+    begin: Instant,
+    stop: &Arc<AtomicBool>,
+) -> Outcome {
+    let line = |s: &Stretch| Line {
+        stretch: s.clone(),
+        busy: begin,
+        last: HashMap::new(),
+    };
     let w = &setup.way;
     let mut router = Router {
-        lines: [line(&w.client_to_box), line(&w.box_to_server), line(&w.server_to_box), line(&w.box_to_client)],
+        lines: [
+            line(&w.client_to_box),
+            line(&w.box_to_server),
+            line(&w.server_to_box),
+            line(&w.box_to_client),
+        ],
         begin,
         heap: BinaryHeap::new(),
         number: 0,
         random: StdRng::seed_from_u64(setup.seed ^ 0x5eed),
-        out: Outcome { client: Vec::new(), server: Vec::new(), path: Vec::new(), counters: Counters::default(), censor: Censor::new(setup.rules, begin, StdRng::seed_from_u64(setup.seed ^ 0xce50)) },
+        out: Outcome {
+            client: Vec::new(),
+            server: Vec::new(),
+            path: Vec::new(),
+            counters: Counters::default(),
+            censor: Censor::new(
+                setup.rules,
+                begin,
+                StdRng::seed_from_u64(setup.seed ^ 0xce50),
+            ),
+        },
         rebinds: setup.rebinds,
         seed: setup.seed,
     };
@@ -305,7 +387,9 @@ pub fn run(client: &SyncDevice, server: &SyncDevice, setup: Setup, begin: Instan
             if item.at > now {
                 break;
             }
-            let Some(Reverse(item)) = router.heap.pop() else { break };
+            let Some(Reverse(item)) = router.heap.pop() else {
+                break;
+            };
             let late = now.duration_since(item.at).as_secs_f64() * 1000.0;
             if late > router.out.counters.late_ms_max {
                 router.out.counters.late_ms_max = late;
@@ -319,23 +403,48 @@ pub fn run(client: &SyncDevice, server: &SyncDevice, setup: Setup, begin: Instan
                     if way == Way::Up {
                         router.rebind(Way::Up, &mut bytes, now);
                     }
-                    let record = Record { at: now - begin, way, bytes, forged: item.forged };
-                    let sent = if way == Way::Up { server.send(&record.bytes) } else { client.send(&record.bytes) };
+                    let record = Record {
+                        at: now - begin,
+                        way,
+                        bytes,
+                        forged: item.forged,
+                    };
+                    let sent = if way == Way::Up {
+                        server.send(&record.bytes)
+                    } else {
+                        client.send(&record.bytes)
+                    };
                     if sent.is_err() {
                         *router.out.counters.dropped.entry("device").or_default() += 1;
                     }
-                    if way == Way::Up { &mut router.out.server } else { &mut router.out.client }.push(record);
+                    if way == Way::Up {
+                        &mut router.out.server
+                    } else {
+                        &mut router.out.client
+                    }
+                    .push(record);
                 }
             }
         }
-        let wait = router.heap.peek().map_or(Duration::from_millis(20), |Reverse(i)| i.at.saturating_duration_since(Instant::now()).min(Duration::from_millis(20)));
-        let mut fds = [PollFd::new(client.as_fd(), PollFlags::POLLIN), PollFd::new(server.as_fd(), PollFlags::POLLIN)];
+        let wait = router
+            .heap
+            .peek()
+            .map_or(Duration::from_millis(20), |Reverse(i)| {
+                i.at.saturating_duration_since(Instant::now())
+                    .min(Duration::from_millis(20))
+            });
+        let mut fds = [
+            PollFd::new(client.as_fd(), PollFlags::POLLIN),
+            PollFd::new(server.as_fd(), PollFlags::POLLIN),
+        ];
         if ppoll(&mut fds, Some(wait.into()), None).unwrap_or(0) == 0 {
             continue;
         }
         for (device, way) in [(client, Way::Up), (server, Way::Down)] {
             for _ in 0..64 {
-                let Ok(n) = device.recv(&mut buffer) else { break };
+                let Ok(n) = device.recv(&mut buffer) else {
+                    break;
+                };
                 router.from_face(way, buffer[..n].to_vec(), Instant::now());
             }
         }

@@ -83,8 +83,19 @@ pub struct Step {
 
 pub fn step(name: &'static str, up: u32, down: u32) -> Step {
     Step {
-        name, up, down, wait: Duration::ZERO, up_chunk: 0, up_gap_ms: 0, down_chunk: 0, down_gap_ms: 0, after: After::Nothing,
-        slow_read: None, timeout: Duration::from_secs(12), half_close: false, abort_at: None,
+        name,
+        up,
+        down,
+        wait: Duration::ZERO,
+        up_chunk: 0,
+        up_gap_ms: 0,
+        down_chunk: 0,
+        down_gap_ms: 0,
+        after: After::Nothing,
+        slow_read: None,
+        timeout: Duration::from_secs(12),
+        half_close: false,
+        abort_at: None,
     }
 }
 impl Step {

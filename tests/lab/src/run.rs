@@ -24,20 +24,32 @@ pub struct Recorded {
 /// A namespace without a way out for the calling thread, with one TUN device that carries `addresses`.
 ///
 /// It has no name: the kernel takes it back with the thread, however the program ends.
-fn namespace(addresses: &[IpAddr], hop_limit: u8, mtu: u16, settings: &[(&str, &str)]) -> io::Result<SyncDevice> {
+fn namespace(
+    addresses: &[IpAddr],
+    hop_limit: u8,
+    mtu: u16,
+    settings: &[(&str, &str)],
+) -> io::Result<SyncDevice> {
     unshare(CloneFlags::CLONE_NEWNET)?;
     let device = DeviceBuilder::new().name("lab0").mtu(mtu).build_sync()?;
     device.set_nonblocking(true)?;
     let mut batch = String::from("link set lo up\nlink set lab0 up txqueuelen 2000\n");
     for address in addresses {
-        let (length, extra) = if address.is_ipv4() { (32, "") } else { (128, " nodad") };
+        let (length, extra) = if address.is_ipv4() {
+            (32, "")
+        } else {
+            (128, " nodad")
+        };
         batch += &format!("addr add {address}/{length} dev lab0{extra}\n");
     }
     batch += "route add 0.0.0.0/0 dev lab0\n";
     if addresses.iter().any(IpAddr::is_ipv6) {
         batch += "route add ::/0 dev lab0\n";
     }
-    let mut ip = Command::new("ip").args(["-batch", "-"]).stdin(Stdio::piped()).spawn()?;
+    let mut ip = Command::new("ip")
+        .args(["-batch", "-"])
+        .stdin(Stdio::piped())
+        .spawn()?;
     if let Some(mut input) = ip.stdin.take() {
         input.write_all(batch.as_bytes())?;
     }
@@ -72,20 +84,37 @@ pub fn possible() -> Result<(), String> {
 type Side<T> = std::thread::JoinHandle<Result<T, String>>;
 
 pub fn run(scenario: Scenario) -> Result<Recorded, String> {
-    let names: Vec<String> = scenario.flows.iter().filter_map(|f| f.sni.clone()).collect();
+    let names: Vec<String> = scenario
+        .flows
+        .iter()
+        .filter_map(|f| f.sni.clone())
+        .collect();
     let authority = Authority::new(&names).map_err(|e| format!("certificates: {e}"))?;
     let stop = Arc::new(AtomicBool::new(false));
     let (ready, devices) = mpsc::channel::<(bool, Result<SyncDevice, String>)>();
     let (go_client, client_goes) = mpsc::channel::<Arc<World>>();
     let (go_server, server_goes) = mpsc::channel::<Arc<World>>();
 
-    let mut here: Vec<IpAddr> = scenario.flows.iter().map(crate::plan::Flow::client_ip).collect();
+    let mut here: Vec<IpAddr> = scenario
+        .flows
+        .iter()
+        .map(crate::plan::Flow::client_ip)
+        .collect();
     here.sort();
     here.dedup();
-    let mut there: Vec<IpAddr> = scenario.flows.iter().filter(|f| f.host_exists).map(|f| f.server.ip()).collect();
+    let mut there: Vec<IpAddr> = scenario
+        .flows
+        .iter()
+        .filter(|f| f.host_exists)
+        .map(|f| f.server.ip())
+        .collect();
     there.sort();
     there.dedup();
-    let probing: &[(&str, &str)] = if scenario.mtu_probing { &[("ipv4/tcp_mtu_probing", "1")] } else { &[] };
+    let probing: &[(&str, &str)] = if scenario.mtu_probing {
+        &[("ipv4/tcp_mtu_probing", "1")]
+    } else {
+        &[]
+    };
     // A client with that hop limit is taken for a Windows one, which asks for no timestamps.
     let mut client_settings = probing.to_vec();
     if scenario.client_hop_limit == 128 {
@@ -97,14 +126,18 @@ pub fn run(scenario: Scenario) -> Result<Recorded, String> {
     let ready_client = ready.clone();
     let tail = scenario.tail;
     let client: Side<Vec<Seen>> = std::thread::spawn(move || {
-        let device = namespace(&here, client_limit, mtu, &client_settings).map_err(|e| e.to_string());
+        let device =
+            namespace(&here, client_limit, mtu, &client_settings).map_err(|e| e.to_string());
         let failed = device.is_err();
         let _ = ready_client.send((true, device));
         if failed {
             return Ok(Vec::new());
         }
         let world = client_goes.recv().map_err(|e| e.to_string())?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|e| e.to_string())?;
         Ok(runtime.block_on(apps::clients(world, tail)))
     });
     let stop_server = stop.clone();
@@ -117,7 +150,10 @@ pub fn run(scenario: Scenario) -> Result<Recorded, String> {
             return Ok(());
         }
         let world = server_goes.recv().map_err(|e| e.to_string())?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|e| e.to_string())?;
         runtime.block_on(async {
             tokio::select! {
                 r = apps::servers(world, restarts) => r.map_err(|e| format!("server: {e}")),
@@ -129,25 +165,48 @@ pub fn run(scenario: Scenario) -> Result<Recorded, String> {
     let (mut client_device, mut server_device) = (None, None);
     for _ in 0..2 {
         let (is_client, device) = devices.recv().map_err(|e| e.to_string())?;
-        *(if is_client { &mut client_device } else { &mut server_device }) = Some(device?);
+        *(if is_client {
+            &mut client_device
+        } else {
+            &mut server_device
+        }) = Some(device?);
     }
     let (Some(client_device), Some(server_device)) = (client_device, server_device) else {
         return Err("a namespace is missing".into());
     };
     let begin = Instant::now();
-    let world = Arc::new(World { flows: scenario.flows.clone(), authority, begin: begin + Duration::from_millis(200) });
+    let world = Arc::new(World {
+        flows: scenario.flows.clone(),
+        authority,
+        begin: begin + Duration::from_millis(200),
+    });
     go_server.send(world.clone()).map_err(|e| e.to_string())?;
     go_client.send(world).map_err(|e| e.to_string())?;
-    let setup = Setup { way: scenario.way.clone(), rules: scenario.rules.clone(), rebinds: scenario.rebinds.clone(), seed: scenario.seed };
+    let setup = Setup {
+        way: scenario.way.clone(),
+        rules: scenario.rules.clone(),
+        rebinds: scenario.rebinds.clone(),
+        seed: scenario.seed,
+    };
     // The path runs until the clients are done; a watcher tells it.
     let stop_path = stop.clone();
     let watcher = std::thread::spawn(move || {
-        let seen = client.join().map_err(|_| "the client side died".to_string());
+        let seen = client
+            .join()
+            .map_err(|_| "the client side died".to_string());
         stop_path.store(true, Ordering::Relaxed);
         seen
     });
     let outcome = path::run(&client_device, &server_device, setup, begin, &stop);
-    let seen = watcher.join().map_err(|_| "the watcher died".to_string())???;
-    server.join().map_err(|_| "the server side died".to_string())??;
-    Ok(Recorded { scenario, outcome, seen })
+    let seen = watcher
+        .join()
+        .map_err(|_| "the watcher died".to_string())???;
+    server
+        .join()
+        .map_err(|_| "the server side died".to_string())??;
+    Ok(Recorded {
+        scenario,
+        outcome,
+        seen,
+    })
 }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use rustls::crypto::{ActiveKeyExchange, CompletedKeyExchange, CryptoProvider, SharedSecret, SupportedKxGroup, ring};
+use rustls::crypto::{
+    ActiveKeyExchange, CompletedKeyExchange, CryptoProvider, SharedSecret, SupportedKxGroup, ring,
+};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -30,7 +32,10 @@ fn wide(length: usize, half: &[u8]) -> Vec<u8> {
     share
 }
 fn half(peer: &[u8]) -> Result<&[u8], rustls::Error> {
-    peer.len().checked_sub(32).map(|at| &peer[at..]).ok_or(rustls::Error::General("short key share".into()))
+    peer.len()
+        .checked_sub(32)
+        .map(|at| &peer[at..])
+        .ok_or(rustls::Error::General("short key share".into()))
 }
 
 impl SupportedKxGroup for Hybrid {
@@ -42,7 +47,11 @@ impl SupportedKxGroup for Hybrid {
     fn start_and_complete(&self, peer: &[u8]) -> Result<CompletedKeyExchange, rustls::Error> {
         let inner = ring::kx_group::X25519.start()?;
         let pub_key = wide(CIPHERTEXT, inner.pub_key());
-        Ok(CompletedKeyExchange { group: self.name(), pub_key, secret: inner.complete(half(peer)?)? })
+        Ok(CompletedKeyExchange {
+            group: self.name(),
+            pub_key,
+            secret: inner.complete(half(peer)?)?,
+        })
     }
     fn name(&self) -> NamedGroup {
         NamedGroup::X25519MLKEM768
@@ -81,7 +90,9 @@ impl Authority {
     pub fn new(names: &[String]) -> Result<Self, Box<dyn std::error::Error>> {
         let mut params = rcgen::CertificateParams::new(vec![])?;
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        params.distinguished_name.push(rcgen::DnType::CommonName, "Lab Root");
+        params
+            .distinguished_name
+            .push(rcgen::DnType::CommonName, "Lab Root");
         let root = rcgen::CertifiedIssuer::self_signed(params, rcgen::KeyPair::generate()?)?;
         let mut roots = RootCertStore::empty();
         roots.add(root.der().clone())?;
@@ -92,16 +103,29 @@ impl Authority {
             let mut all = vec![name.clone()];
             all.extend((0..40).map(|i| format!("alt{i:02}.edge-cache.{name}")));
             let certificate = rcgen::CertificateParams::new(all)?.signed_by(&key, &root)?;
-            let chain: Vec<CertificateDer<'static>> = vec![certificate.der().clone(), root.der().clone()];
+            let chain: Vec<CertificateDer<'static>> =
+                vec![certificate.der().clone(), root.der().clone()];
             let private = PrivateKeyDer::try_from(key.serialize_der())?;
             let signer = ring::sign::any_supported_type(&private)?;
             signed.push((name.clone(), Arc::new(CertifiedKey::new(chain, signer))));
         }
-        Ok(Self { roots: Arc::new(roots), names: signed })
+        Ok(Self {
+            roots: Arc::new(roots),
+            names: signed,
+        })
     }
 
-    pub fn client(&self, tls12: bool, hybrid: bool, alpn: &[&str]) -> Result<rustls::ClientConfig, rustls::Error> {
-        let versions: &[&rustls::SupportedProtocolVersion] = if tls12 { &[&rustls::version::TLS12] } else { &[&rustls::version::TLS13, &rustls::version::TLS12] };
+    pub fn client(
+        &self,
+        tls12: bool,
+        hybrid: bool,
+        alpn: &[&str],
+    ) -> Result<rustls::ClientConfig, rustls::Error> {
+        let versions: &[&rustls::SupportedProtocolVersion] = if tls12 {
+            &[&rustls::version::TLS12]
+        } else {
+            &[&rustls::version::TLS13, &rustls::version::TLS12]
+        };
         let mut config = rustls::ClientConfig::builder_with_provider(provider(hybrid))
             .with_protocol_versions(versions)?
             .with_root_certificates(self.roots.clone())
@@ -124,13 +148,24 @@ impl Authority {
 
     /// A server that knows its names; with `refuse` it knows none and answers every hello with an alert.
     pub fn server(&self, refuse: bool, quic: bool) -> Result<rustls::ServerConfig, rustls::Error> {
-        let names = if refuse { Vec::new() } else { self.names.clone() };
-        let versions: &[&rustls::SupportedProtocolVersion] = if quic { &[&rustls::version::TLS13] } else { &[&rustls::version::TLS13, &rustls::version::TLS12] };
+        let names = if refuse {
+            Vec::new()
+        } else {
+            self.names.clone()
+        };
+        let versions: &[&rustls::SupportedProtocolVersion] = if quic {
+            &[&rustls::version::TLS13]
+        } else {
+            &[&rustls::version::TLS13, &rustls::version::TLS12]
+        };
         let mut config = rustls::ServerConfig::builder_with_provider(provider(true))
             .with_protocol_versions(versions)?
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(Names(names)));
-        config.alpn_protocols = [&b"h3"[..], b"h2", b"http/1.1"].iter().map(|p| p.to_vec()).collect();
+        config.alpn_protocols = [&b"h3"[..], b"h2", b"http/1.1"]
+            .iter()
+            .map(|p| p.to_vec())
+            .collect();
         Ok(config)
     }
 }
@@ -140,6 +175,9 @@ struct Names(Vec<(String, Arc<CertifiedKey>)>);
 impl ResolvesServerCert for Names {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let name = hello.server_name()?;
-        self.0.iter().find(|(n, _)| n == name).map(|(_, key)| key.clone())
+        self.0
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, key)| key.clone())
     }
 }

@@ -37,7 +37,10 @@ impl Vantage {
 /// A link header before the packet, as `link` names it.
 fn link_header(link: &str, way: Way, vantage: Vantage, six: bool) -> Vec<u8> {
     let kind: [u8; 2] = if six { [0x86, 0xdd] } else { [8, 0] };
-    let (a, b) = ([2, 0x11, 0x22, 0x33, 0x44, 0x55], [2, 0xaa, 0xbb, 0xcc, 0xdd, 0xee]);
+    let (a, b) = (
+        [2, 0x11, 0x22, 0x33, 0x44, 0x55],
+        [2, 0xaa, 0xbb, 0xcc, 0xdd, 0xee],
+    );
     let (to, from) = if way == Way::Up { (b, a) } else { (a, b) };
     match link {
         "raw" => Vec::new(),
@@ -62,16 +65,22 @@ fn damage(records: &[Record], d: &Damage, seed: u64) -> Vec<Record> {
     let mut first_words = BTreeMap::new();
     for record in records.iter().filter(|r| r.way == Way::Up) {
         if let Some(v) = packet::view(&record.bytes).filter(|v| v.payload() > 0) {
-            first_words.entry((v.source_port, v.target)).or_insert(record.at);
+            first_words
+                .entry((v.source_port, v.target))
+                .or_insert(record.at);
         }
     }
-    let last_hello = first_words.values().max().copied().unwrap_or_default() + Duration::from_millis(2);
+    let last_hello =
+        first_words.values().max().copied().unwrap_or_default() + Duration::from_millis(2);
     for record in records {
         if d.ends_at_hello && record.at > last_hello {
             continue;
         }
         let at = record.at.as_secs_f64();
-        if d.one_way.is_some_and(|w| w != record.way) || d.starts_at_s.is_some_and(|s| at < s) || d.ends_at_s.is_some_and(|s| at > s) {
+        if d.one_way.is_some_and(|w| w != record.way)
+            || d.starts_at_s.is_some_and(|s| at < s)
+            || d.ends_at_s.is_some_and(|s| at > s)
+        {
             continue;
         }
         if d.drop_p.is_some_and(|p| r.r#gen::<f64>() < p) {
@@ -88,7 +97,14 @@ fn damage(records: &[Record], d: &Damage, seed: u64) -> Vec<Record> {
     out
 }
 
-fn write_pcap(file: &Path, records: &[Record], s: &Scenario, vantage: Vantage, snaplen: Option<usize>, base: SystemTime) -> io::Result<u64> {
+fn write_pcap(
+    file: &Path,
+    records: &[Record],
+    s: &Scenario,
+    vantage: Vantage,
+    snaplen: Option<usize>,
+    base: SystemTime,
+) -> io::Result<u64> {
     let mut out = io::BufWriter::new(std::fs::File::create(file)?);
     let magic: u32 = if s.nano { 0xa1b2_3c4d } else { 0xa1b2_c3d4 };
     let link: u32 = match s.link {
@@ -96,17 +112,40 @@ fn write_pcap(file: &Path, records: &[Record], s: &Scenario, vantage: Vantage, s
         "sll" => 113,
         _ => 1,
     };
-    for word in [magic, 0x0004_0002, 0, 0, snaplen.unwrap_or(262_144) as u32, link] {
+    for word in [
+        magic,
+        0x0004_0002,
+        0,
+        0,
+        snaplen.unwrap_or(262_144) as u32,
+        link,
+    ] {
         out.write_all(&word.to_le_bytes())?;
     }
     let mut total = 24;
     for record in records {
-        let mut bytes = link_header(s.link, record.way, vantage, record.bytes.first().is_some_and(|b| b >> 4 == 6));
+        let mut bytes = link_header(
+            s.link,
+            record.way,
+            vantage,
+            record.bytes.first().is_some_and(|b| b >> 4 == 6),
+        );
         bytes.extend_from_slice(&record.bytes);
         let kept = bytes.len().min(snaplen.unwrap_or(usize::MAX));
-        let at = (base + record.at).duration_since(UNIX_EPOCH).unwrap_or_default();
-        let fraction = if s.nano { at.subsec_nanos() } else { at.subsec_micros() };
-        for word in [at.as_secs() as u32, fraction, kept as u32, bytes.len() as u32] {
+        let at = (base + record.at)
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let fraction = if s.nano {
+            at.subsec_nanos()
+        } else {
+            at.subsec_micros()
+        };
+        for word in [
+            at.as_secs() as u32,
+            fraction,
+            kept as u32,
+            bytes.len() as u32,
+        ] {
             out.write_all(&word.to_le_bytes())?;
         }
         out.write_all(&bytes[..kept])?;
@@ -126,17 +165,37 @@ struct Sight {
     alien_clock: bool,
 }
 
-fn sights(records: &[Record], protocol: u8, client: IpAddr, ports: &[u16], server: SocketAddr) -> Vec<Sight> {
+fn sights(
+    records: &[Record],
+    protocol: u8,
+    client: IpAddr,
+    ports: &[u16],
+    server: SocketAddr,
+) -> Vec<Sight> {
     let mut all = Vec::new();
     for (n, record) in records.iter().enumerate() {
-        let Some(v) = packet::view(&record.bytes) else { continue };
+        let Some(v) = packet::view(&record.bytes) else {
+            continue;
+        };
         let (c, s) = match record.way {
             Way::Up => ((v.source, v.source_port), (v.target, v.target_port)),
             Way::Down => ((v.target, v.target_port), (v.source, v.source_port)),
         };
-        if v.protocol == protocol && c.0 == client && ports.contains(&c.1) && s == (server.ip(), server.port()) {
-            let alien_clock = record.forged && protocol == TCP && v.payload_at - v.transport_at > 20;
-            all.push(Sight { frame: n + 1, at: record.at.as_secs_f64(), way: record.way, forged: record.forged, v, alien_clock });
+        if v.protocol == protocol
+            && c.0 == client
+            && ports.contains(&c.1)
+            && s == (server.ip(), server.port())
+        {
+            let alien_clock =
+                record.forged && protocol == TCP && v.payload_at - v.transport_at > 20;
+            all.push(Sight {
+                frame: n + 1,
+                at: record.at.as_secs_f64(),
+                way: record.way,
+                forged: record.forged,
+                v,
+                alien_clock,
+            });
         }
     }
     all
@@ -145,53 +204,123 @@ fn sights(records: &[Record], protocol: u8, client: IpAddr, ports: &[u16], serve
 /// Whether a forged segment of this file betrays itself to somebody who sees nothing else.
 fn reset_shows(seen: &[Sight], vantage: Vantage, rtt_ms: f64, mechanism: &str) -> bool {
     let forged: Vec<&Sight> = seen.iter().filter(|s| s.forged).collect();
-    let toward_us = if vantage == Vantage::Server { Way::Up } else { Way::Down };
+    let toward_us = if vantage == Vantage::Server {
+        Way::Up
+    } else {
+        Way::Down
+    };
     let ours: Vec<&&Sight> = forged.iter().filter(|s| s.way == toward_us).collect();
-    let Some(first) = ours.first() else { return false };
+    let Some(first) = ours.first() else {
+        return false;
+    };
     if mechanism == "tspu_rewrite" {
         return seen.iter().any(|s| !s.forged && s.way == toward_us);
     }
-    let usual: Vec<u8> = seen.iter().filter(|s| !s.forged && s.way == toward_us).map(|s| s.v.hop_limit).collect();
-    let Some(&usual) = usual.last() else { return false };
-    let strange = ours.iter().any(|s| s.v.hop_limit.abs_diff(usual) >= 3 || s.v.payload() > 0 || s.alien_clock);
-    let goes_on = seen.iter().any(|s| !s.forged && s.way == toward_us && s.at > first.at && s.v.payload() > 0);
+    let usual: Vec<u8> = seen
+        .iter()
+        .filter(|s| !s.forged && s.way == toward_us)
+        .map(|s| s.v.hop_limit)
+        .collect();
+    let Some(&usual) = usual.last() else {
+        return false;
+    };
+    let strange = ours
+        .iter()
+        .any(|s| s.v.hop_limit.abs_diff(usual) >= 3 || s.v.payload() > 0 || s.alien_clock);
+    let goes_on = seen
+        .iter()
+        .any(|s| !s.forged && s.way == toward_us && s.at > first.at && s.v.payload() > 0);
     let train = ours.iter().filter(|s| s.at - first.at < 0.01).count() >= 2;
-    let asked = seen.iter().rfind(|s| s.way != toward_us && s.frame < first.frame && s.v.payload() > 0);
+    let asked = seen
+        .iter()
+        .rfind(|s| s.way != toward_us && s.frame < first.frame && s.v.payload() > 0);
     // In the path the answer's way is shorter than the round trip.
-    let hasty = vantage != Vantage::Path && rtt_ms >= 20.0 && asked.is_some_and(|a| (first.at - a.at) * 1000.0 < 0.6 * rtt_ms);
+    let hasty = vantage != Vantage::Path
+        && rtt_ms >= 20.0
+        && asked.is_some_and(|a| (first.at - a.at) * 1000.0 < 0.6 * rtt_ms);
     strange || goes_on || train || hasty
 }
 
 /// Whether somebody with only this file could tell; no where there is doubt.
-fn decidable(s: &Scenario, mechanism: &str, vantage: Vantage, seen: &[Sight], done: &Done, direction: Option<&str>) -> bool {
+fn decidable(
+    s: &Scenario,
+    mechanism: &str,
+    vantage: Vantage,
+    seen: &[Sight],
+    done: &Done,
+    direction: Option<&str>,
+) -> bool {
     use Vantage::{Client, Server};
     // What the client is refused can be read as well at the box, on the client's side of it.
-    let vantage = if vantage == Vantage::Path && s.family != "rst_injection" { Client } else { vantage };
+    let vantage = if vantage == Vantage::Path && s.family != "rst_injection" {
+        Client
+    } else {
+        vantage
+    };
     let after = done.last_after_s - done.armed_after_s;
     let dropped = done.dropped_up + done.dropped_down;
     let tries = |way: Way| {
         // Repeats of the same bytes that demand an answer.
         let mut seqs: BTreeMap<u32, u32> = BTreeMap::new();
-        for x in seen.iter().filter(|x| x.way == way && !x.forged && (x.v.payload() > 0 || x.v.flags & (SYN | FIN) != 0)) {
+        for x in seen.iter().filter(|x| {
+            x.way == way && !x.forged && (x.v.payload() > 0 || x.v.flags & (SYN | FIN) != 0)
+        }) {
             *seqs.entry(x.v.seq).or_default() += 1;
         }
         seqs.values().copied().max().unwrap_or(0)
     };
     match mechanism {
-        _ if s.family == "rst_injection" => mechanism != "rst_syn" && reset_shows(seen, vantage, s.rtt_ms, mechanism),
+        _ if s.family == "rst_injection" => {
+            mechanism != "rst_syn" && reset_shows(seen, vantage, s.rtt_ms, mechanism)
+        }
         "syn_drop_ip" | "residual_syn_drop" => vantage == Client && tries(Way::Up) >= 3,
-        "synack_drop_ip" => if vantage == Client { tries(Way::Up) >= 3 } else { tries(Way::Down) >= 3 },
-        "drop_after_hello_up" | "drop_after_hello_both" | "messenger_transport_drop" | "drop_first_appdata" => vantage == Client && tries(Way::Up) >= 3,
-        "drop_after_hello_down" => tries(if vantage == Client { Way::Up } else { Way::Down }) >= 3 || vantage == Client,
-        "drop_behind_hello_both" | "delayed_drop" => if vantage == Client { tries(Way::Up) >= 3 } else { tries(Way::Down) >= 4 },
+        "synack_drop_ip" => {
+            if vantage == Client {
+                tries(Way::Up) >= 3
+            } else {
+                tries(Way::Down) >= 3
+            }
+        }
+        "drop_after_hello_up"
+        | "drop_after_hello_both"
+        | "messenger_transport_drop"
+        | "drop_first_appdata" => vantage == Client && tries(Way::Up) >= 3,
+        "drop_after_hello_down" => {
+            tries(if vantage == Client {
+                Way::Up
+            } else {
+                Way::Down
+            }) >= 3
+                || vantage == Client
+        }
+        "drop_behind_hello_both" | "delayed_drop" => {
+            if vantage == Client {
+                tries(Way::Up) >= 3
+            } else {
+                tries(Way::Down) >= 4
+            }
+        }
         "freeze_16k" | "packet_budget" => vantage == Client || tries(Way::Down) >= 3,
         "list_update" | "midstream_residual" => vantage == Client && tries(Way::Up) >= 3,
-        "stun_drop" => seen.iter().filter(|x| x.way == Way::Up).count() >= 5 && (vantage == Client || direction == Some("down")),
+        "stun_drop" => {
+            seen.iter().filter(|x| x.way == Way::Up).count() >= 5
+                && (vantage == Client || direction == Some("down"))
+        }
         "media_drop_both" | "media_drop_down" => vantage == Client,
-        "quic_initial_drop" => vantage == Client && seen.iter().filter(|x| x.way == Way::Up).count() >= 3,
+        "quic_initial_drop" => {
+            vantage == Client && seen.iter().filter(|x| x.way == Way::Up).count() >= 3
+        }
         "policer_down" | "policer_up" | "delayed_policer_down" => dropped >= 10 && after >= 2.5,
         "policer_down_quic" => dropped >= 10 && after >= 4.0,
-        "policer_media" => dropped >= 60 && vantage == if direction == Some("up") { Server } else { Client },
+        "policer_media" => {
+            dropped >= 60
+                && vantage
+                    == if direction == Some("up") {
+                        Server
+                    } else {
+                        Client
+                    }
+        }
         "shaper_down" | "shaper_up" | "delayed_shaper_down" => done.queued >= 40 && after >= 3.0,
         "random_drop" | "random_drop_media" => dropped >= 10,
         "random_drop_low" => dropped >= 15,
@@ -201,9 +330,23 @@ fn decidable(s: &Scenario, mechanism: &str, vantage: Vantage, seen: &[Sight], do
 
 /// What was done to a flow, in the words of the labels: kind, mechanism.
 fn verdict(s: &Scenario, flow: &Flow, done: &Done) -> (&'static str, String) {
-    let acted = done.hostile && (done.dropped_up + done.dropped_down + done.forged_to_client + done.forged_to_server + done.rewritten > 0 || done.queued > 5);
+    let acted = done.hostile
+        && (done.dropped_up
+            + done.dropped_down
+            + done.forged_to_client
+            + done.forged_to_server
+            + done.rewritten
+            > 0
+            || done.queued > 5);
     if !acted {
-        return ("none", if flow.target { "untouched".into() } else { flow.innocent.into() });
+        return (
+            "none",
+            if flow.target {
+                "untouched".into()
+            } else {
+                flow.innocent.into()
+            },
+        );
     }
     let name = match s.mechanism {
         // The flow whose hello set off the residual blocking died of its hello.
@@ -216,9 +359,20 @@ fn verdict(s: &Scenario, flow: &Flow, done: &Done) -> (&'static str, String) {
 
 fn parameters(s: &Scenario, mechanism: &str, done: &Done, injected: &[usize]) -> Value {
     let mut p = Map::new();
-    let shared = s.rules.iter().any(|r| matches!(r.act, Act::Police { shared: true, .. }));
+    let shared = s
+        .rules
+        .iter()
+        .any(|r| matches!(r.act, Act::Police { shared: true, .. }));
     if let Some(rate) = s.rate_kbps {
-        p.insert(if shared { "shared_rate_kbps" } else { "rate_kbps" }.into(), json!(rate));
+        p.insert(
+            if shared {
+                "shared_rate_kbps"
+            } else {
+                "rate_kbps"
+            }
+            .into(),
+            json!(rate),
+        );
     }
     if let Some(burst) = s.burst.filter(|_| !shared) {
         p.insert("burst_bytes".into(), json!(burst));
@@ -230,7 +384,10 @@ fn parameters(s: &Scenario, mechanism: &str, done: &Done, injected: &[usize]) ->
         p.insert("bytes_before".into(), json!(done.down_at_first_drop));
     }
     if mechanism == "packet_budget" {
-        p.insert("packets_before".into(), json!(done.packets_at_first_drop.map(|n| n - 1)));
+        p.insert(
+            "packets_before".into(),
+            json!(done.packets_at_first_drop.map(|n| n - 1)),
+        );
     }
     if let Some(rule) = s.rules.first() {
         p.insert("trigger".into(), json!(format!("{:?}", rule.when)));
@@ -250,7 +407,11 @@ pub fn check(run: &Recorded) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut acted = 0;
     for (flow, seen) in s.flows.iter().zip(&run.seen) {
-        let done = run.outcome.censor.done(if flow.transport.is_udp() { UDP } else { TCP }, flow.client, flow.server);
+        let done = run.outcome.censor.done(
+            if flow.transport.is_udp() { UDP } else { TCP },
+            flow.client,
+            flow.server,
+        );
         let (truth, _) = verdict(s, flow, &done);
         acted += u32::from(truth != "none");
         if truth != "none" && !flow.target {
@@ -261,9 +422,18 @@ pub fn check(run: &Recorded) -> Vec<String> {
         }
         let long = done.last_after_s - done.armed_after_s;
         if let (true, Some(rate)) = (truth == "shaping" && long > 3.0, s.rate_kbps) {
-            let goodput = (done.passed_bytes_after as f64 - s.burst.unwrap_or(0.0)) * 8.0 / long / 1000.0;
-            if goodput > rate * 1.05 || goodput < rate * 0.4 {
-                wrong.push(format!("{} got {goodput:.0} kbit/s of {rate}", flow.service));
+            let goodput =
+                (done.passed_bytes_after as f64 - s.burst.unwrap_or(0.0)) * 8.0 / long / 1000.0;
+            // Flows that share a bucket share it as they can.
+            let shared = s
+                .rules
+                .iter()
+                .any(|r| matches!(r.act, Act::Police { shared: true, .. }));
+            if goodput > rate * 1.05 || (goodput < rate * 0.4 && !shared) {
+                wrong.push(format!(
+                    "{} got {goodput:.0} kbit/s of {rate}",
+                    flow.service
+                ));
             }
         }
     }
@@ -274,7 +444,13 @@ pub fn check(run: &Recorded) -> Vec<String> {
 }
 
 /// Writes one file and gives its label.
-fn one(run: &Recorded, vantage: Vantage, variant: Option<(&str, &Damage)>, folder: &Path, base: SystemTime) -> io::Result<Value> {
+fn one(
+    run: &Recorded,
+    vantage: Vantage,
+    variant: Option<(&str, &Damage)>,
+    folder: &Path,
+    base: SystemTime,
+) -> io::Result<Value> {
     let s = &run.scenario;
     let whole = match vantage {
         Vantage::Client => &run.outcome.client,
@@ -295,15 +471,41 @@ fn one(run: &Recorded, vantage: Vantage, variant: Option<(&str, &Damage)>, folde
     for (n, (flow, app)) in s.flows.iter().zip(&run.seen).enumerate() {
         let protocol = if flow.transport.is_udp() { UDP } else { TCP };
         let done = run.outcome.censor.done(protocol, flow.client, flow.server);
-        let nat: Vec<u16> = s.rebinds.iter().filter(|r| r.client == flow.client && vantage == Vantage::Server).map(|r| r.port).collect();
-        let ports: Vec<u16> = std::iter::once(flow.client.port()).chain(nat.iter().copied()).collect();
+        let nat: Vec<u16> = s
+            .rebinds
+            .iter()
+            .filter(|r| r.client == flow.client && vantage == Vantage::Server)
+            .map(|r| r.port)
+            .collect();
+        let ports: Vec<u16> = std::iter::once(flow.client.port())
+            .chain(nat.iter().copied())
+            .collect();
         let seen = sights(&kept, protocol, flow.client.ip(), &ports, flow.server);
-        let once = if d.duplicates { sights(whole, protocol, flow.client.ip(), &ports, flow.server) } else { Vec::new() };
+        let once = if d.duplicates {
+            sights(whole, protocol, flow.client.ip(), &ports, flow.server)
+        } else {
+            Vec::new()
+        };
         let injected: Vec<usize> = seen.iter().filter(|x| x.forged).map(|x| x.frame).collect();
         let (truth, mechanism) = verdict(s, flow, &done);
         let direction = if truth == "none" { None } else { s.direction };
-        let damaged = d.one_way.is_some() || d.starts_at_s.is_some() || d.ends_at_s.is_some() || d.ends_at_hello;
-        let tells = if truth == "none" { !damaged } else { !damaged && decidable(s, &mechanism, vantage, if d.duplicates { &once } else { &seen }, &done, direction) };
+        let damaged = d.one_way.is_some()
+            || d.starts_at_s.is_some()
+            || d.ends_at_s.is_some()
+            || d.ends_at_hello;
+        let tells = if truth == "none" {
+            !damaged
+        } else {
+            !damaged
+                && decidable(
+                    s,
+                    &mechanism,
+                    vantage,
+                    if d.duplicates { &once } else { &seen },
+                    &done,
+                    direction,
+                )
+        };
         let mut accept: Vec<&str> = flow.accept.clone();
         if mechanism == "untouched" {
             accept.push(s.family);
@@ -311,7 +513,12 @@ fn one(run: &Recorded, vantage: Vantage, variant: Option<(&str, &Damage)>, folde
         if truth == "rst_injection" && (done.dropped_up + done.dropped_down > 0 || !tells) {
             accept.push("blackhole");
         }
-        if truth == "blackhole" && seen.iter().any(|x| x.v.protocol == TCP && x.v.flags & RST != 0) && vantage == Vantage::Server {
+        if truth == "blackhole"
+            && seen
+                .iter()
+                .any(|x| x.v.protocol == TCP && x.v.flags & RST != 0)
+            && vantage == Vantage::Server
+        {
             // The client's own reset after it gave up.
             accept.push("rst_injection");
         }
@@ -347,7 +554,10 @@ fn one(run: &Recorded, vantage: Vantage, variant: Option<(&str, &Damage)>, folde
                 list.sort();
                 list.dedup();
             }
-            (name, json!({"truth": truth, "decidable": tells, "accept": accept}))
+            (
+                name,
+                json!({"truth": truth, "decidable": tells, "accept": accept}),
+            )
         })
         .collect();
     let c = &run.outcome.counters;
