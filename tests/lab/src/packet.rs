@@ -247,7 +247,7 @@ pub fn forge(s: &Segment) -> Vec<u8> {
     b.extend_from_slice(&s.target.1.to_be_bytes());
     b.extend_from_slice(&s.seq.to_be_bytes());
     b.extend_from_slice(&s.ack.to_be_bytes());
-    b.push(((20 + options) / 4 << 4) as u8);
+    b.push((((20 + options) / 4) << 4) as u8);
     b.push(s.flags);
     b.extend_from_slice(&s.window.to_be_bytes());
     b.extend_from_slice(&[0, 0, 0, 0]);

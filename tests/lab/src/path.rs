@@ -242,7 +242,7 @@ impl Router {
         Some(at)
     }
 
-    fn from_face(&mut self, way: Way, mut bytes: Vec<u8>, now: Instant) {
+    fn enter(&mut self, way: Way, mut bytes: Vec<u8>, now: Instant) {
         if packet::view(&bytes).is_none() && !packet::is_icmp_error(&bytes) {
             return;
         }
@@ -445,7 +445,7 @@ pub fn run(
                 let Ok(n) = device.recv(&mut buffer) else {
                     break;
                 };
-                router.from_face(way, buffer[..n].to_vec(), Instant::now());
+                router.enter(way, buffer[..n].to_vec(), Instant::now());
             }
         }
     }
