@@ -322,7 +322,16 @@ fn decidable(
                     }
         }
         "shaper_down" | "shaper_up" | "delayed_shaper_down" => done.queued >= 40 && after >= 3.0,
-        "random_drop" | "random_drop_media" => dropped >= 10,
+        // Nobody sends lost media again: only who should have received it can tell.
+        "random_drop_media" => {
+            dropped >= 10
+                && match direction {
+                    Some("up") => vantage == Server,
+                    Some("down") => vantage == Client,
+                    _ => true,
+                }
+        }
+        "random_drop" => dropped >= 10,
         "random_drop_low" => dropped >= 15,
         _ => false,
     }

@@ -147,4 +147,97 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
         (s.rate_kbps, s.burst) = (Some(rate / 1000.0), Some(8_000.0));
         all.push(s);
     }
+    // More points: another share, another rate, the uplink only, a call by IPv6.
+    for (k, up, down) in [(4, 0.2, 0.0), (5, 0.0, 0.3)] {
+        let name = format!("sh_media_loss_{k}");
+        let h = hash(&name, seed);
+        let mut kit = Kit::new(h, k == 5);
+        calls(&mut kit, ["whatsapp", "telegram"][k - 4], 2, 14.0);
+        control_call(&mut kit, 13.0);
+        kit.controls(2, 14.0);
+        let direction = if k == 4 { "up" } else { "down" };
+        let mut s = scenario(
+            kit,
+            &name,
+            h,
+            "A share of the call's media is dropped, one way.",
+        )
+        .guilty(
+            "shaping",
+            "random_drop_media",
+            direction,
+            When::Media,
+            Act::Lose { up, down },
+        )
+        .from("EcoManual 17.3");
+        s.drop_p = Some(up.max(down));
+        all.push(s);
+    }
+    for (k, rate) in [(3, 12_000.0), (4, 30_000.0)] {
+        let name = format!("sh_media_police_{k}");
+        let h = hash(&name, seed);
+        let mut kit = Kit::new(h, false);
+        calls(&mut kit, ["signal", "whatsapp"][k - 3], 2, 14.0);
+        control_call(&mut kit, 13.0);
+        kit.controls(2, 14.0);
+        let (way, direction) = if k == 3 {
+            (Way::Down, "down")
+        } else {
+            (Way::Up, "up")
+        };
+        let mut s = scenario(kit, &name, h, "A token bucket on the call's media.").guilty(
+            "shaping",
+            "policer_media",
+            direction,
+            When::Media,
+            Act::Police {
+                way,
+                rate_bps: rate,
+                burst: 5_000.0,
+                shared: false,
+            },
+        );
+        (s.rate_kbps, s.burst) = (Some(rate / 1000.0), Some(5_000.0));
+        all.push(s);
+    }
+    for k in 4..=7 {
+        let name = format!("bh_media_{k}");
+        let h = hash(&name, seed);
+        let mut kit = Kit::new(h, k == 6);
+        calls(
+            &mut kit,
+            ["telegram", "whatsapp", "whatsapp", "signal"][k - 4],
+            2,
+            10.0,
+        );
+        control_call(&mut kit, 11.0);
+        kit.controls(2, 12.0);
+        let down_only = k >= 6;
+        let mut s = scenario(
+            kit,
+            &name,
+            h,
+            "The call's media is dropped, after some packets or at once.",
+        )
+        .guilty(
+            "blackhole",
+            if down_only {
+                "media_drop_down"
+            } else {
+                "media_drop_both"
+            },
+            if down_only { "down" } else { "both" },
+            When::Media,
+            drop(!down_only, true, [60, 4, 0, 120][k - 4], true),
+        );
+        s.source = "dpich; August 2025 reports";
+        s.rules[0].who = Who::Address(
+            s.flows
+                .iter()
+                .filter(|f| f.target && f.media_s > 0.0)
+                .map(|f| f.server.ip())
+                .collect(),
+        );
+        all.push(s);
+    }
 }

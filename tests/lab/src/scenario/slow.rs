@@ -263,4 +263,93 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
             None,
         );
     }
+    for (k, kbps, burst, transport) in [
+        (1, 160.0, 16_000.0, Transport::Obfuscated),
+        (2, 400.0, 32_000.0, Transport::Noise),
+        (3, 700.0, 9_000.0, Transport::Http),
+    ] {
+        add(
+            &format!("sh_police_native_{k}"),
+            "A token bucket on a download that is no TLS.",
+            imc21,
+            "policer_down",
+            false,
+            (kbps * 1_500.0) as u32,
+            13.0,
+            1,
+            When::Hello,
+            police(Way::Down, kbps, burst),
+            Some(transport),
+        );
+    }
+    for (kbps, after, bytes) in [(400.0, 100_000, 700_000), (900.0, 300_000, 1_300_000)] {
+        add(
+            &format!("sh_delayed_police_{kbps}k"),
+            "Free at first; policed once so many bytes have passed.",
+            "C2",
+            "delayed_policer_down",
+            false,
+            bytes,
+            13.0,
+            1,
+            When::Bytes(Way::Down, after),
+            police(Way::Down, kbps, 24_000.0),
+            None,
+        );
+        add(
+            &format!("sh_delayed_shape_{kbps}k"),
+            "Free at first; shaped once so many bytes have passed.",
+            "C2",
+            "delayed_shaper_down",
+            false,
+            bytes,
+            13.0,
+            1,
+            When::Bytes(Way::Down, after),
+            shape(Way::Down, kbps, 60_000.0),
+            None,
+        );
+    }
+    for (kbps, burst) in [(120.0, 12_000.0), (1200.0, 80_000.0)] {
+        add(
+            &format!("sh_police_quic_{kbps}k"),
+            "A token bucket on a QUIC download.",
+            imc21,
+            "policer_down_quic",
+            false,
+            (kbps * 1_300.0) as u32,
+            12.0,
+            1,
+            When::Hello,
+            police(Way::Down, kbps, burst),
+            Some(Transport::Quic),
+        );
+    }
+    // The Telegram slowdown of 2026: by address, uplink packets of ordinary chats, nothing else.
+    for (k, p) in [(1, 0.08), (2, 0.15), (3, 0.25)] {
+        let name = format!("sh_telegram2026_{k}");
+        let h = hash(&name, seed);
+        let mut kit = Kit::new(h, false);
+        for n in 0..4 {
+            let mut flow = kit.flow("telegram", Transport::Obfuscated, 0.4 + 0.4 * f64::from(n));
+            flow.steps = kit.chat(14.0);
+            flow.steps
+                .insert(2, step("up", kit.r.gen_range(30_000..90_000), 100));
+            for step in &mut flow.steps {
+                step.timeout = Duration::from_secs(12);
+            }
+            kit.target(flow);
+        }
+        kit.controls(3, 16.0);
+        let mut s = scenario(
+            kit,
+            &name,
+            h,
+            "2026: a share of the client's packets to Telegram's addresses is dropped, chats and uploads alike.",
+        )
+        .guilty("shaping", "random_drop", "up", When::Syn, Act::Lose { up: p, down: 0.0 })
+        .from("youtubeUnblock 361");
+        s.drop_p = Some(p);
+        all.push(s);
+    }
 }
