@@ -375,7 +375,8 @@ const OPENINGS: [Opening; 8] = [
     |first, context| signature(&others::claim(first, context.arrival, context.found)),
     |first, _| as_reading(&stun::frame(first, false), || Reading::Turn(Vec::new())),
     |first, context| {
-        if dns::ports_may_carry(context.ports) {
+        // A length and a few flags are no mark: elsewhere than on its port DNS would wait for what is none (ADB's "STLS", for one).
+        if context.ports.contains(&53) {
             as_reading(&dns::frame(first), || Reading::Dns(Vec::new()))
         } else {
             Progress::NotThis
@@ -701,6 +702,7 @@ mod tests {
         for before in [
             &b"EHLO x\r\nSTARTTLS\r\n"[..],
             b"CONNECT a.b:443 HTTP/1.1\r\n\r\n",
+            b"STLS\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\xac\xab\xb3\xac",
         ] {
             let mut bytes = before.to_vec();
             bytes.extend_from_slice(&records(1, &ordinary("mail.example"), 9999));
