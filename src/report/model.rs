@@ -747,9 +747,12 @@ pub(super) fn count<T>(items: impl Iterator<Item = T>) -> u64 {
     items.count() as u64
 }
 
+/// The highest score that is shown: no sum of evidence is certainty.
+const HIGHEST: f64 = 0.9999;
+
 /// Four digits, unless rounding would carry the score over the edge of its level.
 fn rounded_score(score: f64) -> f64 {
-    let rounded = (score * 10_000.0).round() / 10_000.0;
+    let rounded = ((score * 10_000.0).round() / 10_000.0).min(HIGHEST);
     if Level::of(rounded) == Level::of(score) {
         rounded
     } else {
@@ -766,6 +769,10 @@ pub(super) fn nine_digits(value: f64) -> f64 {
 }
 
 /// Writes whole numbers as integers; what is no number at all as null.
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands references to `serialize_with`"
+)]
 fn number<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     if !value.is_finite() {
         serializer.serialize_none()
@@ -817,6 +824,7 @@ mod tests {
     fn rounding_never_lifts_a_score_to_another_level() {
         assert_eq!(Level::of(rounded_score(0.949_99)), Some(Level::Likely));
         assert!((rounded_score(0.930_04) - 0.93).abs() < 1e-12);
+        assert!(rounded_score(1.0) < 1.0, "nothing is certain");
     }
 
     #[test]

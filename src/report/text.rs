@@ -232,7 +232,7 @@ impl Page {
         let level = format!(
             "{} (score {}), {}",
             level_word(finding.level),
-            decimal(finding.score),
+            finding.score,
             direction_words(finding.direction)
         );
         self.entry("level", &level);
