@@ -754,6 +754,16 @@ fn nothing_found_is_said_and_never_called_not_blocked() {
         nothing.contains("there is no messenger connection in it to judge"),
         "{nothing}"
     );
+    let only = ["telegram".to_owned()];
+    let asked = Report::new(&Input {
+        only: &only,
+        ..story.input()
+    });
+    let asked = words(&asked, Look::default());
+    assert!(
+        asked.contains("no connection of theirs") && asked.contains("only telegram"),
+        "{asked}"
+    );
 }
 
 #[test]

@@ -81,6 +81,9 @@ pub struct Report {
     /// Findings of the services shown that lie below the level shown. For the text report; json and ndjson show all unless told otherwise.
     #[serde(skip)]
     pub hidden_findings: u64,
+    /// The services that were asked for; empty means all. For the text report.
+    #[serde(skip)]
+    pub only: Vec<String>,
     /// Whether the run was interrupted. For the text report; the exit code says it to scripts.
     #[serde(skip)]
     pub interrupted: bool,
@@ -509,6 +512,7 @@ impl Report {
                 Vec::new()
             },
             hidden_findings: count(hidden.iter()),
+            only: input.only.to_vec(),
             interrupted: input.interrupted,
         }
     }
