@@ -308,7 +308,7 @@ fn interrupting_a_pipe_gives_what_was_read_and_130() {
         .spawn()
         .expect("the program runs");
     let mut pipe = child.stdin.take().expect("a pipe");
-    let bytes = capture(&["vk.com"; 20_000]);
+    let bytes = capture(&vec!["vk.com"; 20_000]);
     pipe.write_all(&bytes).expect("written");
     let pid = child.id().to_string();
     let sent = Command::new("kill")

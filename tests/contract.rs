@@ -215,108 +215,7 @@ impl Story {
     }
 
     fn judge(&mut self) {
-        self.assessment.findings = vec![
-            Finding {
-                mechanism: Mechanism::ForgedRst,
-                score: 0.931,
-                direction: Some(Direction::Down),
-                flows: vec![0, 1, 2],
-                time: Timestamp(at(160).0 + 324_000),
-                frame: Frame::new(0, 1_005),
-                parameters: vec![
-                    ("trigger", Parameter::Text("client_hello".into())),
-                    ("rst_count", Parameter::Integer(3)),
-                ],
-                evidence: vec![
-                    evidence(
-                        "rst.hop_limit",
-                        true,
-                        8.0,
-                        2.0,
-                        "hops",
-                        &[1_010, 1_011, 1_012],
-                        "hop limit 60 in the 3 resets against 52 in 41 packets of the server that carry data, so they did not come the same way",
-                    ),
-                    evidence(
-                        "rst.too_fast",
-                        true,
-                        0.125,
-                        0.8,
-                        "ratio",
-                        &[1_005, 1_010],
-                        "the first reset came 6.1 ms after the hello, where the server's answers take 48.7 ms",
-                    ),
-                    evidence(
-                        "rst.repeats",
-                        false,
-                        1.0,
-                        2.0,
-                        "resets",
-                        &[1_012],
-                        "one reset only on flow 3",
-                    ),
-                ],
-                ruled_out: vec!["server_close", "client_abort"],
-                summary: "3 forged RSTs after the ClientHello for web.whatsapp.com".into(),
-            },
-            Finding {
-                mechanism: Mechanism::Policing,
-                score: 0.62,
-                direction: Some(Direction::Down),
-                flows: vec![3],
-                time: at(2_100),
-                frame: Frame::new(0, 1_120),
-                parameters: vec![
-                    ("rate_bps", Parameter::Integer(512_300)),
-                    ("rate_bps_low", Parameter::Integer(498_000)),
-                    ("rate_bps_high", Parameter::Integer(527_000)),
-                    ("burst_bytes", Parameter::Integer(65_536)),
-                    ("loss_ratio", Parameter::Number(0.1 + 0.2)),
-                ],
-                evidence: vec![evidence(
-                    "shape.plateau",
-                    true,
-                    0.04,
-                    0.1,
-                    "ratio",
-                    &[1_120, 1_130],
-                    "goodput stays within 4 % of 512 kbit/s for 8 s",
-                )],
-                ruled_out: vec![],
-                summary: "downloads from mmg.whatsapp.net held to 512 kbit/s".into(),
-            },
-            Finding {
-                mechanism: Mechanism::SynUnanswered,
-                score: 0.97,
-                direction: None,
-                flows: vec![7],
-                time: at(3_000),
-                frame: Frame::new(1, 1_280),
-                parameters: vec![
-                    ("attempts", Parameter::Integer(5)),
-                    ("silence_s", Parameter::Number(31.02)),
-                ],
-                evidence: vec![Evidence {
-                    // one fact, its packets in both files
-                    frames: vec![
-                        Frame::new(1, 1_290),
-                        Frame::new(0, 17_900),
-                        Frame::new(1, 1_280),
-                    ],
-                    ..evidence(
-                        "syn.retries",
-                        true,
-                        4.0,
-                        3.0,
-                        "retries",
-                        &[],
-                        "4 retries over 31 s, and no packet back",
-                    )
-                }],
-                ruled_out: vec!["refused_port"],
-                summary: "5 connection attempts to 198.51.100.7 port 443 went unanswered".into(),
-            },
-        ];
+        self.assessment.findings = vec![reset(), policer(), silence()];
         self.assessment.notes = vec![Note {
             note: "allowlist_suspected",
             text: "only 3 of 40 servers tried were ever heard".into(),
@@ -342,6 +241,115 @@ impl Story {
             lookup(15, "cdn.signal.org", DnsAnswer::Unanswered),
             lookup(17, "vk.com", public),
         ];
+    }
+}
+
+fn reset() -> Finding {
+    Finding {
+        mechanism: Mechanism::ForgedRst,
+        score: 0.931,
+        direction: Some(Direction::Down),
+        flows: vec![0, 1, 2],
+        time: Timestamp(at(160).0 + 324_000),
+        frame: Frame::new(0, 1_005),
+        parameters: vec![
+            ("trigger", Parameter::Text("client_hello".into())),
+            ("rst_count", Parameter::Integer(3)),
+        ],
+        evidence: vec![
+            evidence(
+                "rst.hop_limit",
+                true,
+                8.0,
+                2.0,
+                "hops",
+                &[1_010, 1_011, 1_012],
+                "hop limit 60 in the 3 resets against 52 in 41 packets of the server that carry data, so they did not come the same way",
+            ),
+            evidence(
+                "rst.too_fast",
+                true,
+                0.125,
+                0.8,
+                "ratio",
+                &[1_005, 1_010],
+                "the first reset came 6.1 ms after the hello, where the server's answers take 48.7 ms",
+            ),
+            evidence(
+                "rst.repeats",
+                false,
+                1.0,
+                2.0,
+                "resets",
+                &[1_012],
+                "one reset only on flow 3",
+            ),
+        ],
+        ruled_out: vec!["server_close", "client_abort"],
+        summary: "3 forged RSTs after the ClientHello for web.whatsapp.com".into(),
+    }
+}
+
+fn policer() -> Finding {
+    Finding {
+        mechanism: Mechanism::Policing,
+        score: 0.62,
+        direction: Some(Direction::Down),
+        flows: vec![3],
+        time: at(2_100),
+        frame: Frame::new(0, 1_120),
+        parameters: vec![
+            ("rate_bps", Parameter::Integer(512_300)),
+            ("rate_bps_low", Parameter::Integer(498_000)),
+            ("rate_bps_high", Parameter::Integer(527_000)),
+            ("burst_bytes", Parameter::Integer(65_536)),
+            ("loss_ratio", Parameter::Number(0.1 + 0.2)),
+        ],
+        evidence: vec![evidence(
+            "shape.plateau",
+            true,
+            0.04,
+            0.1,
+            "ratio",
+            &[1_120, 1_130],
+            "goodput stays within 4 % of 512 kbit/s for 8 s",
+        )],
+        ruled_out: vec![],
+        summary: "downloads from mmg.whatsapp.net held to 512 kbit/s".into(),
+    }
+}
+
+fn silence() -> Finding {
+    Finding {
+        mechanism: Mechanism::SynUnanswered,
+        score: 0.97,
+        direction: None,
+        flows: vec![7],
+        time: at(3_000),
+        frame: Frame::new(1, 1_280),
+        parameters: vec![
+            ("attempts", Parameter::Integer(5)),
+            ("silence_s", Parameter::Number(31.02)),
+        ],
+        evidence: vec![Evidence {
+            // one fact, its packets in both files
+            frames: vec![
+                Frame::new(1, 1_290),
+                Frame::new(0, 17_900),
+                Frame::new(1, 1_280),
+            ],
+            ..evidence(
+                "syn.retries",
+                true,
+                4.0,
+                3.0,
+                "retries",
+                &[],
+                "4 retries over 31 s, and no packet back",
+            )
+        }],
+        ruled_out: vec!["refused_port"],
+        summary: "5 connection attempts to 198.51.100.7 port 443 went unanswered".into(),
     }
 }
 
@@ -458,38 +466,78 @@ fn an_empty_run_keeps_to_the_schema() {
 #[test]
 fn the_schema_is_strict() {
     let sound = document(&Story::new().report());
-    let breakages: [(&str, fn(&mut Value)); 8] = [
-        ("a new member", |v| {
-            v["findings"][0]["colour"] = "red".into()
-        }),
-        ("a missing member", |v| {
-            drop(
-                v["services"][0]
-                    .as_object_mut()
-                    .map(|row| row.remove("level")),
-            )
-        }),
-        ("an unknown word", |v| {
-            v["services"][0]["verdict"] = "blocked".into()
-        }),
-        ("a mechanism of another kind", |v| {
-            v["findings"][0]["mechanism"] = "policing".into()
-        }),
-        ("packet 0", |v| {
-            v["findings"][0]["evidence"][0]["packets"][0] = 0.into()
-        }),
-        ("a local time", |v| {
-            v["findings"][0]["time"] = "2026-03-29T11:12:04+03:00".into()
-        }),
-        ("a score below the least level", |v| {
-            v["findings"][0]["score"] = 0.4.into()
-        }),
-        ("another schema", |v| v["schema"] = "dpiscope/2".into()),
+    let breakages: [(&str, &str, Value); 8] = [
+        (
+            "an unknown verdict",
+            "/services/0/verdict",
+            "blocked".into(),
+        ),
+        (
+            "a mechanism of another kind",
+            "/findings/0/mechanism",
+            "policing".into(),
+        ),
+        ("packet 0", "/findings/0/evidence/0/packets/0", 0.into()),
+        (
+            "a local time",
+            "/findings/0/time",
+            "2026-03-29T11:12:04+03:00".into(),
+        ),
+        (
+            "a score below the least level",
+            "/findings/0/score",
+            0.4.into(),
+        ),
+        ("another schema", "/schema", "dpiscope/2".into()),
+        (
+            "a count that is no number",
+            "/flows/0/packets_up",
+            "9".into(),
+        ),
+        (
+            "a row that says nothing",
+            "/services/0",
+            serde_json::json!({}),
+        ),
     ];
-    for (what, breakage) in breakages {
+    for (what, place, value) in breakages {
         let mut broken = sound.clone();
-        breakage(&mut broken);
+        *broken.pointer_mut(place).expect("a place of the document") = value;
         assert_ne!(faults(&whole(), &broken), [""; 0], "{what} went through");
+    }
+    for place in [
+        "",
+        "/tool",
+        "/captures/0",
+        "/services/0",
+        "/findings/0",
+        "/findings/0/evidence/0",
+        "/flows/0",
+    ] {
+        let object = |document: &Value| -> Vec<String> {
+            let object = document
+                .pointer(place)
+                .and_then(Value::as_object)
+                .expect("an object");
+            object.keys().cloned().collect()
+        };
+        let mut more = sound.clone();
+        more.pointer_mut(place).expect("a place of the document")["colour"] = "red".into();
+        assert_ne!(
+            faults(&whole(), &more),
+            [""; 0],
+            "a new member of {place} went through"
+        );
+        for name in object(&sound) {
+            let mut less = sound.clone();
+            let object = less.pointer_mut(place).and_then(Value::as_object_mut);
+            object.expect("an object").remove(&name);
+            assert_ne!(
+                faults(&whole(), &less),
+                [""; 0],
+                "{place} without {name} went through"
+            );
+        }
     }
 }
 
@@ -706,6 +754,16 @@ fn nothing_found_is_said_and_never_called_not_blocked() {
         nothing.contains("there is no messenger connection in it to judge"),
         "{nothing}"
     );
+    let only = ["telegram".to_owned()];
+    let asked = Report::new(&Input {
+        only: &only,
+        ..story.input()
+    });
+    let asked = words(&asked, Look::default());
+    assert!(
+        asked.contains("no connection of theirs") && asked.contains("only telegram"),
+        "{asked}"
+    );
 }
 
 #[test]
@@ -716,4 +774,68 @@ fn what_a_capture_names_cannot_steer_a_terminal() {
     let text = words(&story.report(), Look::default());
     assert!(!text.contains('\x1b') && !text.contains('\u{202e}'));
     assert_eq!(faults(&whole(), &document(&story.report())), [""; 0]);
+}
+
+/// Runs over every capture of the corpus: counted, explained or refused, but always by the contract.
+#[test]
+fn what_the_program_says_of_the_corpus_keeps_to_the_schema() {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the corpus is not part of the repository"
+    )]
+    let Ok(corpus) = std::env::var("DPISCOPE_CORPUS") else {
+        eprintln!("not run: needs DPISCOPE_CORPUS");
+        return;
+    };
+    let validator = jsonschema::validator_for(&whole()).expect("a sound schema");
+    let line_validator = jsonschema::validator_for(&line_schema()).expect("a sound schema");
+    let mut seen = 0;
+    for folder in ["captures", "lab-sample"] {
+        let folder = std::path::Path::new(&corpus).join(folder);
+        let mut paths: Vec<_> = std::fs::read_dir(&folder)
+            .expect("the corpus")
+            .map(|entry| entry.expect("an entry").path())
+            .filter(|path| {
+                path.to_string_lossy().contains(".pcap") || path.to_string_lossy().contains(".cap")
+            })
+            .collect();
+        paths.sort();
+        for path in paths {
+            let run = |format: &str| {
+                std::process::Command::new(env!("CARGO_BIN_EXE_dpiscope"))
+                    .args([
+                        "analyze", "-q", "--flows", "--scope", "all", "--format", format,
+                    ])
+                    .arg(&path)
+                    .output()
+                    .expect("the program runs")
+            };
+            let output = run("json");
+            let code = output.status.code();
+            assert!(
+                matches!(code, Some(0 | 3)),
+                "{}: exit {code:?}",
+                path.display()
+            );
+            let document = serde_json::from_slice(&output.stdout).expect("JSON");
+            let faults: Vec<String> = validator
+                .iter_errors(&document)
+                .map(|fault| format!("{}: {fault}", fault.instance_path()))
+                .collect();
+            assert_eq!(faults, [""; 0], "{}", path.display());
+            let lines = String::from_utf8(run("ndjson").stdout).expect("UTF-8");
+            for line in lines.lines() {
+                let event = serde_json::from_str(line).expect("JSON");
+                assert!(
+                    line_validator.is_valid(&event),
+                    "{}: {line}",
+                    path.display()
+                );
+            }
+            let text = String::from_utf8(run("text").stdout).expect("UTF-8");
+            assert!(!text.contains('\x1b'), "{}", path.display());
+            seen += 1;
+        }
+    }
+    assert!(seen > 0, "no capture in {corpus}");
 }

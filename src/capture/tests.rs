@@ -246,6 +246,7 @@ fn each_of_many_files_is_hashed_whole() {
     let options = Options {
         filter: None,
         hash: true,
+        ..Options::default()
     };
     let (_folder, mut run, _) = run_over(&[("a", &a), ("b", &b)], &options);
     while run.next(&mut Batch::default()) {}

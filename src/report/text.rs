@@ -116,6 +116,8 @@ impl Page {
                 "No interference seen in this capture. That does not mean \"not blocked\": only what was tried while the capture ran can show here."
             } else if messenger_flows > 0 {
                 "No interference seen in this capture, and none could have been: its messenger traffic is too little, or too incomplete, to judge. That does not mean \"not blocked\"."
+            } else if !report.only.is_empty() {
+                "No interference seen in this capture with the services asked for: it holds no connection of theirs to judge. That does not mean \"not blocked\"."
             } else {
                 "No interference seen in this capture: there is no messenger connection in it to judge. That does not mean \"not blocked\"."
             };
@@ -135,6 +137,10 @@ impl Page {
                 );
                 self.wrapped("", &sentence, Paint::Plain);
             }
+        }
+        if !report.only.is_empty() {
+            let sentence = format!("Shown: only {}, as asked for.", report.only.join(", "));
+            self.wrapped("", &sentence, Paint::Plain);
         }
         if report.interrupted {
             self.wrapped(
@@ -232,7 +238,7 @@ impl Page {
         let level = format!(
             "{} (score {}), {}",
             level_word(finding.level),
-            decimal(finding.score),
+            finding.score,
             direction_words(finding.direction)
         );
         self.entry("level", &level);
