@@ -77,6 +77,13 @@ impl<'f> Case<'f> {
                         [Direction::Down, Direction::Up]
                             .into_iter()
                             .find(|direction| forged_close(flow, *direction).is_some())
+                    })
+                    .or_else(|| {
+                        [Direction::Down, Direction::Up]
+                            .into_iter()
+                            .filter_map(|direction| fins(flow, direction).next())
+                            .min_by_key(|fin| fin.frame)
+                            .and_then(|fin| fin.direction)
                     })?;
                 // A lone FIN out of place comes before the resets that answer its consequences.
                 match forged_close(flow, first.reverse()) {
@@ -213,6 +220,10 @@ impl<'f> Case<'f> {
             Direction::Down => (rtt.handshake_server, rtt.to_server(), rtt.samples_server),
             Direction::Up => (rtt.handshake_client, rtt.to_client(), rtt.samples_client),
         };
+        // A FIN acknowledges payload, so a forged one has spoilt every sample but the handshake's, in sibling flows too.
+        if self.suspicion == Suspicion::Close {
+            return handshake;
+        }
         if handshake.is_none() && samples < 3 {
             return None;
         }

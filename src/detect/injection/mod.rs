@@ -88,10 +88,12 @@ pub fn judge(
         if likely {
             judged.causes.push((flow.index, mechanism.name()));
         } else if case.suspicion == Suspicion::Reset || !flow.detail.resets.is_empty() {
-            judged
-                .causes
-                .push((flow.index, innocent_cause(flow, around)));
-            if own_headers(flow, around).is_none() && case.suspicion == Suspicion::Reset {
+            let cause = innocent_cause(flow, around);
+            judged.causes.push((flow.index, cause));
+            if cause == UNEXPLAINED
+                && case.suspicion == Suspicion::Reset
+                && own_headers(flow, around).is_none()
+            {
                 judged.blind.push((
                     flow.index,
                     "no packet of the side that the reset names to compare it with",
