@@ -224,9 +224,7 @@ impl<'f> Case<'f> {
         if self.suspicion == Suspicion::Close {
             return handshake;
         }
-        if handshake.is_none() && samples < 3 {
-            return None;
-        }
+        let own = own.filter(|_| handshake.is_some() || samples >= 3);
         let key = &self.flow.summary.key;
         siblings(self.flow, around)
             .filter(|sibling| sibling.key.b.address == key.b.address)

@@ -14,6 +14,7 @@ mod fin_unanswered;
 mod header_unlike;
 mod hop_limit;
 mod hop_limit_handshake;
+mod hop_limit_siblings;
 mod ip_id;
 mod ip_id_copied;
 mod payload;

@@ -6,9 +6,9 @@ use crate::facts::{CaptureFacts, FlowFacts};
 
 use super::{
     acknowledgement, alive_after, both_ends, burst, clock, controls_live, fin_timestamps_missing,
-    fin_unanswered, header_unlike, hop_limit, hop_limit_handshake, ip_id, ip_id_copied, payload,
-    repeats, reply_missing, same_box, sequence_behind, stepped, timestamps_missing, too_fast,
-    train, trigger, uneven, window_copied, window_unlike,
+    fin_unanswered, header_unlike, hop_limit, hop_limit_handshake, hop_limit_siblings, ip_id,
+    ip_id_copied, payload, repeats, reply_missing, same_box, sequence_behind, stepped,
+    timestamps_missing, too_fast, train, trigger, uneven, window_copied, window_unlike,
 };
 
 /// Logarithm of the odds that a reset, of which nothing is known yet, is forged. Most resets are honest: in public captures 227 of 275 judged
@@ -62,6 +62,7 @@ pub(crate) const RULES: &[Rule] = &[
     rule("rst.both_ends",          both_ends::measure,              &both_ends::ABOUT,              at_least(1.0),          "packets", [2.5,  0.0], "labelled captures"),
     rule("rst.hop_limit",          hop_limit::measure,              &hop_limit::ABOUT,              at_least(HOP_LIMIT),    "hops",    [2.4, -0.6], "Raman et al. (SIGCOMM 2023), change of TTL; labelled captures"),
     rule("rst.hop_limit_handshake",hop_limit_handshake::measure,    &hop_limit_handshake::ABOUT,    at_least(3.0),          "hops",    [1.6, -0.4], "the same, with less to compare; labelled captures"),
+    rule("rst.hop_limit_siblings", hop_limit_siblings::measure,     &hop_limit_siblings::ABOUT,     at_least(3.0),          "hops",    [1.4, -0.4], "the same, from other flows; labelled captures"),
     rule("rst.ip_id",              ip_id::measure,                  &ip_id::ABOUT,                  at_least(IP_ID_LIMIT),  "ids",     [1.8, -0.8], "Raman et al. (SIGCOMM 2023), change of IP-ID; labelled captures"),
     rule("rst.ip_id_copied",       ip_id_copied::measure,           &ip_id_copied::ABOUT,           at_least(1.0),          "packets", [2.4,  0.0], "CenTrace captures: identification of the request, or one more"),
     rule("rst.window_copied",      window_copied::measure,          &window_copied::ABOUT,          at_least(1.0),          "packets", [1.2,  0.0], "CenTrace captures: the client's 8192"),
