@@ -21,6 +21,7 @@ mod payload;
 mod repeats;
 mod reply_missing;
 mod same_box;
+mod second_reset;
 mod sequence_behind;
 mod signature;
 mod stepped;
@@ -30,6 +31,7 @@ mod timestamps_missing;
 mod too_fast;
 mod train;
 mod trigger;
+mod unasked;
 mod uneven;
 mod window_copied;
 mod window_unlike;
@@ -127,7 +129,11 @@ impl<'f> Weighing<'f> {
         let ordinary = case.suspicion == Suspicion::Close
             && own_headers(flow, around) == Some(true)
             && !counts("rst.alive_after", flow, around);
-        if !ordinary {
+        // A scan makes very many plain refusals, and nothing in a lone one could outweigh that a closed port answers so.
+        let refused = case.suspects.len() == 1
+            && case.ordinary().next().is_none()
+            && innocent_cause(flow, around) == "refused_port";
+        if !ordinary && !refused {
             for rule in RULES {
                 if let Weighed::Evidence(fact) = rule.weigh(flow, around) {
                     evidence.push(fact);
