@@ -7,6 +7,8 @@
 pub mod injection;
 /// Innocent causes, each tested against facts.
 pub mod innocent;
+/// Rates and losses that somebody imposed.
+pub mod shaping;
 
 mod finding;
 mod judged;
@@ -25,4 +27,5 @@ pub fn rules() -> impl Iterator<Item = &'static Rule> {
     injection::rules::RULES
         .iter()
         .chain(injection::rules::INNOCENT)
+        .chain(shaping::RULES)
 }
