@@ -254,13 +254,10 @@ impl<'f> Case<'f> {
                 packet.kind == PacketKind::Tcp && !packet.is_rst() && self.is_before(packet)
             })
         };
-        let said = packets()
-            .filter(|packet| packet.is_up() && packet.payload > 0)
-            .last();
+        let said = packets().rfind(|packet| packet.is_up() && packet.payload > 0);
         let Some(said) = said else {
             return packets()
-                .filter(|packet| packet.is_syn())
-                .last()
+                .rfind(|packet| packet.is_syn())
                 .map(|syn| (Trigger::Syn, syn));
         };
         let answered = packets().any(|packet| {

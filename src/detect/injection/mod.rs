@@ -350,33 +350,33 @@ fn innocent_cause(flow: &FlowFacts, around: &CaptureFacts) -> &'static str {
         .map_or(UNEXPLAINED, |rule| rule.name)
 }
 
+/// Forged flows that a mark is compared with. Beyond a few hundred one more says nothing new; the limit keeps the whole linear.
+const ENOUGH: usize = 256;
+
 /// Measures `rst.same_box` among the flows that look forged without it.
 fn share_marks(weighed: &mut [Weighing<'_>]) {
     let Some(rule) = RULES.iter().find(|rule| rule.name == "rst.same_box") else {
         return;
     };
-    let marks: Vec<Option<same_box::Mark>> = weighed
+    let marks: Vec<(usize, same_box::Mark)> = weighed
         .iter()
-        .map(|weighing| {
-            (weighing.case.suspicion == Suspicion::Reset && weighing.score() >= 0.5)
-                .then(|| same_box::mark(&weighing.case))
+        .enumerate()
+        .filter(|(_, weighing)| {
+            weighing.case.suspicion == Suspicion::Reset && weighing.score() >= 0.5
         })
+        .map(|(index, weighing)| (index, same_box::mark(&weighing.case)))
         .collect();
-    // Beyond a few hundred forged flows one more says nothing new; the limit keeps the whole linear.
-    const ENOUGH: usize = 256;
-    for (index, weighing) in weighed.iter_mut().enumerate() {
-        if let Some(Some(own)) = marks.get(index) {
-            let others = marks
-                .iter()
-                .enumerate()
-                .filter(|(other, _)| *other != index)
-                .filter_map(|(_, mark)| mark.as_ref())
-                .take(ENOUGH);
-            if let Weighed::Evidence(fact) =
+    for (index, own) in &marks {
+        let others = marks
+            .iter()
+            .filter(|(other, _)| other != index)
+            .map(|(_, mark)| mark)
+            .take(ENOUGH);
+        if let Some(weighing) = weighed.get_mut(*index)
+            && let Weighed::Evidence(fact) =
                 rule.decide(same_box::among(&weighing.case, own, others))
-            {
-                weighing.evidence.push(fact);
-            }
+        {
+            weighing.evidence.push(fact);
         }
     }
 }
