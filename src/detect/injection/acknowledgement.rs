@@ -26,6 +26,7 @@ pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Rea
     if !established {
         return Reading::Blind("nothing was acknowledged before it");
     }
+    let all = flow.detail.side(case.named.reverse()).sent_end;
     let mut text =
         "the acknowledgement is within what was sent and not acknowledged before".to_owned();
     let wrong: Vec<_> = case
@@ -39,6 +40,8 @@ pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Rea
                 .other()
                 .filter(|packet| packet.frame < suspect.frame)
                 .map(PacketFact::seq_end)
+                // what was omitted counts whenever it came
+                .chain((flow.detail.omitted > 0).then_some(all))
                 .max();
             if flow.detail.from_start
                 && !flow.detail.one_way

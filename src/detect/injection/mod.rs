@@ -330,8 +330,9 @@ pub(in crate::detect) fn own_headers(flow: &FlowFacts, around: &CaptureFacts) ->
         at_least(&ip_id::measure(flow, around), IP_ID_LIMIT),
         at_least(&ip_id_copied::measure(flow, around), 1.0),
         at_least(&clock::measure(flow, around), 1.0),
-        (case.suspicion == Suspicion::Close)
-            .then(|| at_least(&fin_timestamps_missing::measure(flow, around), 1.0))
+        // Stacks of the BSD family, which phones have, leave options out of resets (their `tcp_output`); a FIN of theirs has them.
+        (case.suspicion == Suspicion::Close || case.named == Direction::Down)
+            .then(|| at_least(&timestamps_missing::judge(&case), 1.0))
             .flatten(),
     ]
     .into_iter()
