@@ -1,9 +1,9 @@
 //! Who was sent and who was lost: turns the course of one direction into transmissions with their fates and into delays.
 //!
 //! A sender's view and a receiver's view become the same record. Where the losses lie behind the capture point, a retransmission says that the copy before it
-//! was lost. Where they lie before it, a hole that is filled late says so, and the lost packets are placed right after the arrival before the hole: the
-//! rest of a window that was cut off. (Spreading them evenly up to the next arrival, as docs/detection.md, C2.4 proposes, put the tail of a window into the round trip
-//! after it and lost a third of the agreement on receiver-side captures.)
+//! was lost. Where they lie before it, a hole that is filled late says so, and the lost packets are placed close behind the arrival before the hole,
+//! as the rest of a window that was cut off, and may be as late as the arrival after it. (Spreading them evenly up to that, as docs/detection.md, C2.4 proposes, put the
+//! tail of a window into the round trip after it and lost a third of the agreement on receiver-side captures.)
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -15,6 +15,8 @@ use crate::types::{Direction, Frame};
 pub(in crate::detect) struct Sent {
     /// Nanoseconds since the epoch at which it passed the capture point, or would have.
     pub(in crate::detect) time: i64,
+    /// The latest moment at which it can have been, equal to `time` where it was seen.
+    pub(in crate::detect) latest: i64,
     /// Bytes of its IP packet.
     pub(in crate::detect) bytes: u32,
     /// Payload bytes of it.
@@ -55,6 +57,32 @@ pub(in crate::detect) struct Ledger {
     pub(in crate::detect) truncated: bool,
 }
 
+/// Nanoseconds within which a second copy of a segment is the capture's (a mirror port, two interfaces) and not the sender's: nobody can know of a loss before
+/// half a round trip.
+fn soonest_repeat(flow: &FlowFacts) -> i64 {
+    const COPY: i64 = 2_000_000;
+    flow.summary.rtt_ms().map_or(COPY, |rtt| {
+        ((f64::from(rtt) * 0.4e6) as i64).clamp(COPY, 50_000_000)
+    })
+}
+
+/// Time between packets of one window as they arrive: the lower quartile of the gaps. A lost packet was at least so far behind the one before it.
+fn spacing(events: &[Event], up: bool) -> i64 {
+    let mut gaps: Vec<i64> = Vec::new();
+    let mut last = None;
+    for event in events
+        .iter()
+        .filter(|event| event.up == up && event.payload > 0)
+    {
+        if let Some(last) = last {
+            gaps.push(event.time.since(last).max(0));
+        }
+        last = Some(event.time);
+    }
+    gaps.sort_unstable();
+    gaps.get(gaps.len() / 4).copied().unwrap_or(0)
+}
+
 /// Payload of a full segment where nobody announced an MSS: Ethernet's 1500 bytes less 52 of headers with time stamps.
 const USUAL_SEGMENT: u32 = 1448;
 
@@ -89,12 +117,23 @@ impl Ledger {
             acked: i64::MIN,
             repeats: Vec::new(),
             smallest: i64::MAX,
+            soonest: soonest_repeat(flow),
+            spacing: spacing(&transfer.events, up),
         };
         let datagrams = transfer
             .events
             .iter()
             .any(|event| event.kind == EventKind::Datagram);
+        // What was sent into silence says nothing of rates: that is a blackhole's business.
+        let silence = &flow.detail.side(direction).unanswered;
+        let until = match silence.since {
+            Some(since) if silence.retries > 0 => since.0,
+            _ => i64::MAX,
+        };
         for event in &transfer.events {
+            if event.up == up && event.payload > 0 && event.time.0 >= until {
+                continue;
+            }
             if datagrams {
                 if event.up == up {
                     building.datagram(event);
@@ -187,6 +226,10 @@ struct Building {
     /// Retransmissions: when, and the places of the transmissions that they declare lost.
     repeats: Vec<(i64, Vec<usize>)>,
     smallest: i64,
+    /// Nanoseconds within which nothing is sent again.
+    soonest: i64,
+    /// Nanoseconds between packets that were sent together.
+    spacing: i64,
 }
 
 impl Building {
@@ -221,6 +264,13 @@ impl Building {
             }
             EventKind::Retransmission if end > self.acked => {
                 let places = self.overlapping(start, end);
+                let is_copy = |place: &usize| {
+                    (self.ledger.sent.get(*place))
+                        .is_some_and(|sent| time - sent.time < self.soonest)
+                };
+                if !places.is_empty() && places.iter().all(is_copy) {
+                    return;
+                }
                 for &place in &places {
                     if let Some(sent) = self.ledger.sent.get_mut(place) {
                         sent.lost = true;
@@ -260,12 +310,14 @@ impl Building {
         let start = self.last_arrival.unwrap_or(time);
         let header = event.ip_length.saturating_sub(event.payload);
         // A bucket is emptiest right after the packet that emptied it, and what a window still held was sent at once.
+        let spacing = self.spacing.min((time - start) / (count as i64 + 1));
         for i in 0..count as i64 {
             let left = from + i * i64::from(self.segment);
             let right = (left + i64::from(self.segment)).min(to);
             let place = self.ledger.sent.len();
             self.ledger.sent.push(Sent {
-                time: start,
+                time: start + spacing * (i + 1),
+                latest: time,
                 bytes: (right - left) as u32 + header,
                 payload: (right - left) as u32,
                 frame: event.frame,
@@ -302,6 +354,7 @@ impl Building {
             let place = self.ledger.sent.len();
             self.ledger.sent.push(Sent {
                 time: event.time.0,
+                latest: event.time.0,
                 bytes: (right - left) as u32 + header,
                 payload: (right - left) as u32,
                 frame: event.frame,
@@ -392,11 +445,13 @@ impl Building {
             let missing = number - highest - 1;
             if missing > 0 && (missing as u64) < LARGEST_HOLE {
                 let start = self.last_arrival.unwrap_or(time);
+                let spacing = (time - start) / (missing + 1);
                 for i in 1..=missing {
                     let place = self.ledger.sent.len();
                     self.latest.insert(highest + i, (highest + i + 1, place));
                     self.ledger.sent.push(Sent {
-                        time: start,
+                        time: start + spacing * i,
+                        latest: start + spacing * i,
                         bytes: event.ip_length,
                         payload: event.payload,
                         frame: event.frame,
@@ -418,6 +473,7 @@ impl Building {
         }
         self.ledger.sent.push(Sent {
             time,
+            latest: time,
             bytes: event.ip_length,
             payload: event.payload,
             frame: event.frame,

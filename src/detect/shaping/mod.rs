@@ -302,7 +302,8 @@ fn random_drop(
     }
     hit.sort_by_key(|(lost, _, flow)| (std::cmp::Reverse(*lost), flow.index));
     let (.., worst) = *hit.first()?;
-    (pool.control_sent, pool.control_lost) = loss::controls(&worst.summary, direction, around);
+    (pool.control_sent, pool.control_lost) =
+        loss::controls(&worst.summary, direction, flows, around);
     let ledger = Ledger::of(worst, direction).unwrap_or_default();
     let least = pool.ratio() / 4.0;
     let mut touched: Vec<u32> = hit
