@@ -22,13 +22,17 @@ pub mod flow;
 /// Recognises what a flow says.
 pub mod application;
 
+/// Decides which service a flow belongs to.
+pub mod service;
+
 /// Plain records of what was measured.
 pub mod facts;
 
 /// From what was measured to findings.
 pub mod detect;
 
+/// Shows what was found: text, JSON, one event a line.
+pub mod report;
+
 /// Runs the stages on threads and hands out the analysis.
 pub mod pipeline;
-/// Decides which service a flow belongs to.
-pub mod service;

@@ -12,16 +12,30 @@
     reason = "bytes come from an enemy"
 )]
 
+mod call;
+mod datagram;
+mod datagram_class;
+pub mod dns;
+pub mod dtls;
 mod http;
+pub mod mtproto;
+pub mod noise;
+pub mod others;
+mod quic;
+pub mod rtp;
 mod stream;
+pub mod stun;
 mod tls;
+
+#[cfg(test)]
+mod sample;
 
 use serde::Serialize;
 
 use crate::types::{FlowKey, Frame, Side, Timestamp};
 
-mod pending;
-pub use pending::*;
+pub use datagram::{DatagramRecogniser, datagram_may_start};
+pub use datagram_class::classify_datagram;
 pub use stream::{STREAM_LIMIT, StreamRecogniser, stream_may_start};
 
 /// Whether a recogniser wants more.
@@ -80,6 +94,37 @@ pub enum Progress<T> {
     NeedMore,
     /// Something else, whatever follows.
     NotThis,
+}
+
+/// Asserts of any datagrams what must hold for all: they end, and one that came twice says what it says once.
+///
+/// The bytes are datagrams with their length (2 bytes) in front; its top bit is the side. For fuzz targets and property tests.
+///
+/// # Panics
+///
+/// Where that does not hold.
+pub fn fuzz_datagram(bytes: &[u8]) {
+    let run = |copies: usize| {
+        let mut recogniser = DatagramRecogniser::new(&FlowKey::default());
+        let mut rest = bytes;
+        let mut count = 0;
+        while let Some((&[high, low], after)) = rest.split_first_chunk() {
+            let length = usize::from(u16::from_be_bytes([high & 0x7f, low]));
+            let (datagram, after) = after.split_at(after.len().min(length));
+            rest = after;
+            let side = if high & 0x80 == 0 { Side::A } else { Side::B };
+            count += 1;
+            for _ in 0..copies {
+                recogniser.datagram(side, datagram, true, Frame::new(0, count), Timestamp(0));
+            }
+        }
+        (recogniser.finish(), count)
+    };
+    let ((once, count), (twice, _)) = (run(1), run(2));
+    // few enough that no limit is met
+    if count <= 2 {
+        assert_eq!(once, twice, "repeated datagrams changed the answer");
+    }
 }
 
 /// The protocol of a flow, in the contract's words.
@@ -174,6 +219,8 @@ pub struct Recognised {
     pub record_missing_up: u32,
     /// Whether two different hellos share a sequence range, as tools against DPI send them.
     pub evasion_suspected: bool,
+    /// DNS questions of this flow and what became of them.
+    pub dns: Vec<dns::DnsFact>,
     /// Calls: software and realm of STUN, whether consent or allocation worked, as kept raw by `stun`.
     pub call: Option<Box<CallFacts>>,
 }

@@ -102,6 +102,7 @@ struct Instruction {
     k: u32,
 }
 
+#[cfg(feature = "live")]
 impl Instruction {
     /// Code, two jump distances and the constant, in decimal.
     fn parse(text: &str) -> Option<Self> {
@@ -116,7 +117,7 @@ impl Instruction {
     }
 }
 
-/// A classic BPF program (McCanne and Jacobson, USENIX Winter 1993; bpf(4)).
+/// A classic BPF program (bpf(4); "The BSD Packet Filter", USENIX Winter 1993).
 #[derive(Clone, Debug)]
 struct Program(Vec<Instruction>);
 

@@ -54,6 +54,11 @@ impl Format {
         }
     }
 
+    /// Whether packets have come that carry no time of their own.
+    pub(super) fn is_untimed(&self) -> bool {
+        matches!(self, Self::Pcapng(pcapng) if pcapng.is_untimed())
+    }
+
     pub(super) fn walk(
         &mut self,
         bytes: &[u8],

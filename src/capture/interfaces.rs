@@ -39,3 +39,24 @@ pub fn interfaces() -> Result<Vec<Interface>, String> {
         })
         .collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn interfaces_have_names_of_their_own() {
+        // where listing is not allowed there is a reason instead
+        match interfaces() {
+            Ok(list) => {
+                let names: std::collections::BTreeSet<&str> = list
+                    .iter()
+                    .map(|interface| interface.name.as_str())
+                    .collect();
+                assert_eq!(names.len(), list.len());
+                assert!(!names.contains(""));
+            }
+            Err(reason) => assert!(!reason.is_empty()),
+        }
+    }
+}

@@ -15,11 +15,18 @@ use crate::types::Timestamp;
 /// Packets of one file in a row that are handed on without copying; shorter runs of several files are gathered in one buffer.
 const LONG_RUN: usize = 256;
 
+/// Bytes of each of many files that are read to learn its first packet's time.
+const GLANCE: u64 = 1 << 17;
+
 /// What is wanted of the captures of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// A capture filter, pcap-filter(7). Needs the feature `live`. Packets that it rejects keep their frame numbers and count for nothing else.
     pub filter: Option<String>,
+    /// The most packets to read, over all captures in time order; none means all. Only packets within it count anywhere.
+    pub count: Option<u64>,
+    /// The most bytes of a packet to look at; none means all that were captured.
+    pub snap_length: Option<u32>,
     /// Whether to hash each file.
     pub hash: bool,
 }
@@ -37,6 +44,40 @@ pub struct Run {
     total: Option<u64>,
     filter: Option<Filter>,
     hash: bool,
+    snap_length: Option<u32>,
+    quota: Option<Quota>,
+}
+
+/// How many packets may still be handed on, and what was handed on of each file: files are read ahead of what is wanted of them.
+struct Quota {
+    left: u64,
+    counted: BTreeMap<u16, Counted>,
+}
+
+/// What was handed on of one file.
+#[derive(Default)]
+struct Counted {
+    packets: u64,
+    bytes: u64,
+    first: Option<Timestamp>,
+    last: Option<Timestamp>,
+}
+
+impl Quota {
+    /// Cuts a batch to what is left, and counts it.
+    fn take(&mut self, packets: &mut Vec<Packet>) {
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX);
+        packets.truncate(most);
+        self.left -= packets.len() as u64;
+        for packet in packets {
+            let counted = self.counted.entry(packet.frame.capture()).or_default();
+            counted.packets += 1;
+            counted.bytes += u64::from(packet.wire);
+            let time = packet.time;
+            counted.first = Some(counted.first.map_or(time, |first| first.min(time)));
+            counted.last = Some(counted.last.map_or(time, |last| last.max(time)));
+        }
+    }
 }
 
 struct Input {
@@ -61,7 +102,7 @@ impl Run {
     /// the order given.
     #[must_use]
     pub fn open(paths: &[PathBuf], options: &Options) -> (Self, Vec<CaptureError>) {
-        let mut run = Self::new(options.hash);
+        let mut run = Self::new(options);
         let mut errors = Vec::new();
         match options.filter.as_deref().map(Filter::new).transpose() {
             Ok(filter) => run.filter = filter,
@@ -92,14 +133,14 @@ impl Run {
         reader: Box<dyn Read + Send>,
         options: &Options,
     ) -> Result<Self, CaptureError> {
-        let mut run = Self::new(options.hash);
+        let mut run = Self::new(options);
         run.filter = options.filter.as_deref().map(Filter::new).transpose()?;
         let stream = Stream::over(name.to_owned(), reader, false, run.hash, &run.read);
         run.open_now(Path::new(name), stream)?;
         Ok(run)
     }
 
-    fn new(hash: bool) -> Self {
+    fn new(options: &Options) -> Self {
         Self {
             inputs: Vec::new(),
             due: BinaryHeap::new(),
@@ -107,7 +148,12 @@ impl Run {
             read: Arc::default(),
             total: None,
             filter: None,
-            hash,
+            hash: options.hash,
+            snap_length: options.snap_length,
+            quota: options.count.map(|left| Quota {
+                left,
+                counted: BTreeMap::new(),
+            }),
         }
     }
 
@@ -126,6 +172,21 @@ impl Run {
     /// Replaces what is in `batch` by the next packets, 4096 at most; false at the end.
     pub fn next(&mut self, batch: &mut Batch) -> bool {
         batch.packets.clear();
+        if self.quota.as_ref().is_some_and(|quota| quota.left == 0) || !self.fill(batch) {
+            return false;
+        }
+        if let Some(quota) = &mut self.quota {
+            quota.take(&mut batch.packets);
+        }
+        if let Some(most) = self.snap_length {
+            for packet in &mut batch.packets {
+                packet.captured = packet.captured.min(most);
+            }
+        }
+        true
+    }
+
+    fn fill(&mut self, batch: &mut Batch) -> bool {
         if let [
             Input {
                 state: State::Open(source),
@@ -220,7 +281,8 @@ impl Run {
             .iter()
             .map(|input| input.path.display().to_string())
             .collect();
-        let finished = self.inputs.into_iter().map(|input| {
+        let mut quota = self.quota;
+        let finished = (0_u16..).zip(self.inputs).map(|(which, input)| {
             let mut file = match input.state {
                 State::Waiting => CaptureFile {
                     path: input.path.display().to_string(),
@@ -229,6 +291,11 @@ impl Run {
                 State::Open(source) => source.finish(),
                 State::Ended(file) => *file,
             };
+            if let Some(quota) = &mut quota {
+                let counted = quota.counted.remove(&which).unwrap_or_default();
+                (file.packets, file.bytes) = (counted.packets, counted.bytes);
+                (file.first, file.last) = (counted.first, counted.last);
+            }
             for (earlier, count) in input.doubles {
                 let earlier = paths.get(earlier).map_or("", String::as_str);
                 file.warnings.push(format!(
@@ -256,6 +323,7 @@ impl Run {
     fn look_at(&mut self, path: &Path) -> Result<(), CaptureError> {
         let capture = self.next_index(path)?;
         let (stream, reader) = Stream::open(path, false, &Arc::default())?;
+        let reader = Box::new(reader.take(GLANCE));
         let mut source = Source::open(stream, reader, self.filter.clone(), capture)?;
         source.forget_filter();
         let mut packets = Vec::new();
@@ -313,17 +381,15 @@ impl Run {
             let State::Open(source) = &mut input.state else {
                 return None;
             };
-            match source.fill(&mut input.packets) {
-                Some(buffer) => input.buffer = buffer,
-                None => {
-                    input.buffer = Arc::default();
-                    let ended = std::mem::replace(&mut input.state, State::Waiting);
-                    if let State::Open(source) = ended {
-                        input.state = State::Ended(Box::new(source.finish()));
-                    }
-                    return None;
-                }
+            if let Some(buffer) = source.fill(&mut input.packets) {
+                input.buffer = buffer;
+                continue;
             }
+            input.buffer = Arc::default();
+            if let State::Open(source) = std::mem::replace(&mut input.state, State::Waiting) {
+                input.state = State::Ended(Box::new(source.finish()));
+            }
+            return None;
         }
         input.packets.get(input.at).map(|packet| packet.time)
     }

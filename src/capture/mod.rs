@@ -2,11 +2,35 @@
 //!
 //! **Takes** a path, a pipe or an interface. **Gives** [`Batch`]es: shared bytes and [`Packet`] descriptors in the order of the source, and at
 //! the end one [`CaptureFile`] a source. **Keeps** file handles, decompressors and drop counts. **Knows nothing of** what is in a packet.
+//!
+//! ```no_run
+//! use dpiscope::capture::{Batch, Options, Run};
+//!
+//! let (mut run, refused) = Run::open(&["a.pcap".into(), "b.pcapng.gz".into()], &Options::default());
+//! let mut batch = Batch::default();
+//! while run.next(&mut batch) {
+//!     for packet in &batch.packets {
+//!         let _bytes = batch.bytes_of(packet);
+//!     }
+//! }
+//! let captures = run.finish();
+//! # drop((refused, captures));
+//! ```
+//!
+//! A [`Run`] is one or many captures in time order: pcap in both byte orders, with microseconds or nanoseconds and in the patched layouts that
+//! tcpdump and Wireshark know, and pcapng; plain or inside gzip, zstd, lz4 or xz; from files, pipes or standard input. Everything is read with
+//! `read` into buffers that batches share and that are used again once nobody holds them: one path for plain files, pipes and compressed ones,
+//! and a file that shrinks meanwhile is a file that is cut short.
+//!
+//! Frame numbers are Wireshark's: pcapng custom and journal blocks take one too, and so do packets that a capture filter leaves out. Those count for
+//! nothing else.
 
 mod batch;
 mod error;
+mod fields;
 mod filter;
 mod format;
+mod fuzz;
 #[cfg(feature = "live")]
 mod interfaces;
 mod link_type;
@@ -19,6 +43,7 @@ mod window;
 
 pub use batch::{Batch, LinkType, Packet};
 pub use error::CaptureError;
+pub use fuzz::assert_reads;
 #[cfg(feature = "live")]
 pub use interfaces::{Interface, interfaces};
 pub use merge::{Options, Run};
@@ -34,13 +59,13 @@ pub struct CaptureFile {
     pub format: String,
     /// LINKTYPE names (`ETHERNET`, `LINUX_SLL2`, …) in the order in which the source declares them.
     pub link_types: Vec<String>,
-    /// Records read: what `capinfos -c` counts.
+    /// Packets handed on: without a filter, what `capinfos -c` counts.
     pub packets: u64,
-    /// Sum of the records' original lengths.
+    /// Sum of their original lengths.
     pub bytes: u64,
-    /// The earliest time stamp.
+    /// Their earliest time stamp; `None` where none has one.
     pub first: Option<Timestamp>,
-    /// The latest time stamp.
+    /// Their latest time stamp.
     pub last: Option<Timestamp>,
     /// Whether the source ended inside a record or was damaged.
     pub truncated: bool,
@@ -53,3 +78,6 @@ pub struct CaptureFile {
     /// Host names that the file itself carries (pcapng name resolution blocks).
     pub host_names: Vec<(Address, String)>,
 }
+
+#[cfg(test)]
+mod tests;

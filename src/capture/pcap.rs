@@ -1,3 +1,4 @@
+use super::fields::{Fields, word};
 use super::format::{Stop, Walked};
 use super::{LinkType, Packet};
 use crate::types::{Frame, Timestamp};
@@ -57,18 +58,18 @@ impl Pcap {
         if bytes.len() < header {
             return None;
         }
-        let half = |at: usize| {
-            let pair = bytes.get(at..).and_then(<[u8]>::first_chunk);
-            pair.map_or(0, |pair: &[u8; 2]| {
-                if magic.big_endian {
-                    u16::from_be_bytes(*pair)
-                } else {
-                    u16::from_le_bytes(*pair)
-                }
-            })
+        let (version, network) = (bytes.get(4..)?, bytes.get(20..)?);
+        let ((major, minor), network) = if magic.big_endian {
+            (
+                version_of(Fields::<true>(version))?,
+                Fields::<true>(network).word()?,
+            )
+        } else {
+            (
+                version_of(Fields::<false>(version))?,
+                Fields::<false>(network).word()?,
+            )
         };
-        let (major, minor) = (half(4), half(6));
-        let network = word(magic.big_endian, bytes, 20)?;
         let mut warnings = Vec::new();
         // 2.4 since 1998; 543.0 is a DG/UX tcpdump's
         if !(major == 2 && minor <= 4 || major == 543 && minor == 0) {
@@ -225,38 +226,27 @@ struct Record {
 }
 
 impl Record {
-    #[inline(always)]
+    #[inline]
     fn read<const BIG_ENDIAN: bool>(header: &[u8; 16], lengths: Lengths) -> Self {
-        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = *header;
-        let field = |bytes: [u8; 4]| {
-            if BIG_ENDIAN {
-                u32::from_be_bytes(bytes)
-            } else {
-                u32::from_le_bytes(bytes)
-            }
-        };
-        let (first, second) = (field([i, j, k, l]), field([m, n, o, p]));
+        let fields = header.as_chunks().0;
+        let field = |at: usize| fields.get(at).map_or(0, |four| word::<BIG_ENDIAN>(*four));
+        let (first, second) = (field(2), field(3));
         let (captured, wire) = match lengths {
             Lengths::Usual => (first, second),
             Lengths::Swapped => (second, first),
             Lengths::Either => (first.min(second), first.max(second)),
         };
         Self {
-            seconds: field([a, b, c, d]),
-            fraction: field([e, f, g, h]),
+            seconds: field(0),
+            fraction: field(1),
             captured,
             wire,
         }
     }
 }
 
-fn word(big_endian: bool, bytes: &[u8], at: usize) -> Option<u32> {
-    let four = *bytes.get(at..)?.first_chunk()?;
-    Some(if big_endian {
-        u32::from_be_bytes(four)
-    } else {
-        u32::from_le_bytes(four)
-    })
+fn version_of<const BIG_ENDIAN: bool>(mut fields: Fields<'_, BIG_ENDIAN>) -> Option<(u16, u16)> {
+    fields.half().zip(fields.half())
 }
 
 /// A record layout that a magic number may stand for.
@@ -293,7 +283,7 @@ const STANDARD: &[Layout] = &[
     },
 ];
 
-/// Kuznetzov's patch of 1999-10-29, and of 1999-09-15, which SuSE 6.3 shipped (wiretap/libpcap.c).
+/// Kuznetzov's patch of 1999-10-29, and of 1999-09-15, which `SuSE` 6.3 shipped (wiretap/libpcap.c).
 const PATCHED: &[Layout] = &[
     Layout {
         record_header: 24,
@@ -334,5 +324,180 @@ impl Magic {
                 layouts,
             })
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file in either byte order with records of `header` bytes in front of 60 bytes each.
+    fn file(
+        magic: u32,
+        version: (u16, u16),
+        link: u32,
+        header: usize,
+        records: &[(u32, u32)],
+    ) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        bytes.extend(magic.to_be_bytes());
+        bytes.extend(version.0.to_be_bytes());
+        bytes.extend(version.1.to_be_bytes());
+        bytes.extend([0; 8]);
+        bytes.extend(65_535_u32.to_be_bytes());
+        bytes.extend(link.to_be_bytes());
+        for (seconds, fraction) in records {
+            for field in [*seconds, *fraction, 60, 1_500] {
+                bytes.extend(field.to_be_bytes());
+            }
+            bytes.extend(vec![9; header - 16]);
+            bytes.extend([0xab; 60]);
+        }
+        bytes
+    }
+
+    fn walk(bytes: &[u8]) -> (Pcap, Vec<Packet>, Walked) {
+        let mut pcap = Pcap::new(bytes, true, 3).unwrap();
+        let mut packets = Vec::new();
+        let walked = pcap.walk(&bytes[pcap.header..], pcap.header, &mut packets, 100);
+        (pcap, packets, walked)
+    }
+
+    const TIMES: [(u32, u32); 3] = [
+        (1_700_000_000, 5),
+        (1_700_000_001, 999_999),
+        (1_700_000_001, 7),
+    ];
+
+    #[test]
+    fn microseconds_and_nanoseconds_are_told_apart_by_the_magic() {
+        for (magic, unit, name) in [(0xa1b2_c3d4, 1_000, "pcap"), (0xa1b2_3c4d, 1, "pcap-ns")] {
+            let bytes = file(magic, (2, 4), 1, 16, &TIMES);
+            let (pcap, packets, walked) = walk(&bytes);
+            assert_eq!(pcap.name, name);
+            assert!(matches!(walked.stop, Stop::Needs(16)));
+            assert_eq!(packets.len(), 3);
+            for (number, (packet, (seconds, fraction))) in (1..).zip(packets.iter().zip(TIMES)) {
+                assert_eq!(
+                    packet.time,
+                    Timestamp::new(i64::from(seconds), i64::from(fraction) * unit)
+                );
+                assert_eq!(packet.frame, Frame::new(3, number));
+                assert_eq!((packet.captured, packet.wire), (60, 1_500));
+                assert_eq!(bytes[packet.start as usize], 0xab);
+            }
+        }
+    }
+
+    #[test]
+    fn little_endian_files_say_the_same() {
+        let mut bytes = file(0xa1b2_c3d4, (2, 4), 0x114, 16, &TIMES);
+        let (_, expected, _) = walk(&bytes);
+        for at in [0, 16, 20] {
+            bytes[at..at + 4].reverse();
+        }
+        for at in [4, 6] {
+            bytes[at..at + 2].reverse();
+        }
+        for record in 0..3 {
+            for field in 0..4 {
+                let at = 24 + record * 76 + field * 4;
+                bytes[at..at + 4].reverse();
+            }
+        }
+        let (pcap, packets, _) = walk(&bytes);
+        assert_eq!(packets, expected);
+        assert_eq!(pcap.link(), LinkType(276));
+    }
+
+    #[test]
+    fn longer_record_headers_are_recognised_by_the_records() {
+        for (magic, header, name) in [
+            (0xa1b2_c3d4, 24, "pcap-rh6.1"),
+            (0xa1b2_c3d4, 20, "pcap-nokia"),
+            (0xa1b2_cd34, 24, "pcap-modified"),
+            (0xa1b2_cd34, 28, "pcap-suse6.3"),
+        ] {
+            let bytes = file(magic, (2, 4), 1, header, &TIMES);
+            let (pcap, packets, walked) = walk(&bytes);
+            assert_eq!(pcap.name, name);
+            assert_eq!(packets.len(), 3, "{name}");
+            assert!(
+                packets
+                    .iter()
+                    .all(|packet| bytes[packet.start as usize..][..60] == [0xab; 60])
+            );
+            assert!(matches!(walked.stop, Stop::Needs(_)));
+        }
+    }
+
+    #[test]
+    fn odd_records_do_not_make_a_usual_file_an_odd_one() {
+        // a captured length above the wire's, and clocks that jump by decades
+        let mut bytes = file(
+            0xa1b2_c3d4,
+            (2, 4),
+            1,
+            16,
+            &[(0, 0), (1_700_000_000, 5), (3, 2_000_000)],
+        );
+        bytes[24 + 15] = 1;
+        let (pcap, packets, _) = walk(&bytes);
+        assert_eq!((pcap.name, packets.len()), ("pcap", 3));
+    }
+
+    #[test]
+    fn files_older_than_version_2_3_have_their_lengths_swapped() {
+        let mut bytes = file(0xa1b2_c3d4, (2, 2), 1, 16, &TIMES);
+        for record in 0..3 {
+            let at = 24 + record * 76 + 8;
+            bytes[at..at + 8].rotate_left(4);
+        }
+        let (_, packets, _) = walk(&bytes);
+        assert_eq!(packets.len(), 3);
+        assert!(
+            packets
+                .iter()
+                .all(|packet| (packet.captured, packet.wire) == (60, 1_500))
+        );
+    }
+
+    #[test]
+    fn an_impossible_length_is_damage_at_its_record() {
+        let mut bytes = file(0xa1b2_c3d4, (2, 4), 1, 16, &TIMES);
+        bytes[24 + 2 * 76 + 8] = 0x10;
+        let (_, packets, walked) = walk(&bytes);
+        assert_eq!((packets.len(), walked.used), (2, 2 * 76));
+        assert!(matches!(walked.stop, Stop::Damage(reason) if reason.contains("268435516")));
+    }
+
+    #[test]
+    fn the_fcs_length_is_no_part_of_the_link_type() {
+        let pcap = Pcap::new(&file(0xa1b2_c3d4, (2, 4), 0x5400_0001, 16, &[]), true, 0).unwrap();
+        assert_eq!(pcap.link(), LinkType::ETHERNET);
+        assert!(pcap.warnings.is_empty());
+    }
+
+    #[test]
+    fn an_unknown_version_is_read_with_a_warning() {
+        let pcap = Pcap::new(&file(0xa1b2_c3d4, (3, 0), 1, 16, &[]), true, 0).unwrap();
+        assert_eq!(pcap.warnings.len(), 1);
+    }
+
+    #[test]
+    fn the_walk_stops_at_the_limit_and_goes_on_from_there() {
+        let bytes = file(0xa1b2_c3d4, (2, 4), 1, 16, &TIMES);
+        let mut pcap = Pcap::new(&bytes, true, 0).unwrap();
+        let mut packets = Vec::new();
+        let walked = pcap.walk(&bytes[24..], 24, &mut packets, 2);
+        assert!(matches!(walked.stop, Stop::Full));
+        assert_eq!(walked.used, 2 * 76);
+        pcap.walk(
+            &bytes[24 + walked.used..],
+            24 + walked.used,
+            &mut packets,
+            3,
+        );
+        assert_eq!(packets[2].frame.number(), 3);
     }
 }

@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 
+use super::fields::{Fields, word};
 use super::format::{Stop, Walked};
 use super::{LinkType, Packet};
 use crate::types::{Address, Frame, Timestamp};
@@ -24,6 +25,9 @@ const BYTE_ORDER: u32 = 0x1a2b_3c4d;
 
 /// The longest block that is kept in memory to be read: wiretap's `MAX_BLOCK_SIZE`, or the longest packet of any link type (D-Bus, USB).
 const MAX_BLOCK: usize = (128 << 20) + 4096;
+
+/// Interfaces of one section that are kept; a machine has a few, and a block of 20 bytes must not take more than that for ever.
+const MAX_INTERFACES: usize = 1 << 16;
 
 /// Host names kept of one file; each took at least 10 bytes of it.
 const MAX_HOST_NAMES: usize = 1 << 20;
@@ -130,6 +134,10 @@ impl Pcapng {
         &self.links
     }
 
+    pub(super) const fn is_untimed(&self) -> bool {
+        self.without_time > 0
+    }
+
     /// What the file says was lost: its interface statistics, or where there are none the packets' own counts.
     pub(super) fn dropped(&self) -> Option<u64> {
         plus(self.dropped_before, self.dropped_here()).or(self.dropped_between)
@@ -210,15 +218,17 @@ impl Pcapng {
             let Some(header) = rest.first_chunk::<8>() else {
                 break Stop::Needs(8);
             };
-            let [a, b, c, d, e, f, g, h] = *header;
-            let kind = word::<BIG_ENDIAN>([a, b, c, d]);
+            let ([kind, stated], []) = header.as_chunks() else {
+                break Stop::Needs(8);
+            };
+            let kind = word::<BIG_ENDIAN>(*kind);
             if kind == block::SECTION {
                 return WalkedSection {
                     used,
                     stop: Inner::Section,
                 };
             }
-            let stated = word::<BIG_ENDIAN>([e, f, g, h]) as usize;
+            let stated = word::<BIG_ENDIAN>(*stated) as usize;
             if stated < 12 {
                 break Stop::Damage(format!(
                     "a block of type {kind:#x} claims a length of {stated} bytes, less than its frame takes"
@@ -285,13 +295,13 @@ impl Pcapng {
 
     /// Section header block: the byte order, and new interfaces. Gives the bytes that it takes.
     fn section(&mut self, bytes: &[u8]) -> Result<usize, Stop> {
-        let Some([_, _, _, _, a, b, c, d, e, f, g, h]) = bytes.first_chunk::<12>() else {
+        let chunks = bytes.first_chunk::<12>().map(|front| front.as_chunks());
+        let Some(([_, length, magic], [])) = chunks else {
             return Err(Stop::Needs(12));
         };
-        let (length, magic) = ([*a, *b, *c, *d], [*e, *f, *g, *h]);
-        self.big_endian = if magic == BYTE_ORDER.to_be_bytes() {
+        self.big_endian = if *magic == BYTE_ORDER.to_be_bytes() {
             true
-        } else if magic == BYTE_ORDER.to_le_bytes() {
+        } else if *magic == BYTE_ORDER.to_le_bytes() {
             false
         } else {
             return Err(Stop::Damage(
@@ -305,7 +315,7 @@ impl Pcapng {
                 word::<false>(four)
             }
         };
-        let stated = order(length) as usize;
+        let stated = order(*length) as usize;
         let length = stated.next_multiple_of(4);
         // type, length, magic, version, section length, length
         if !(28..=MAX_BLOCK).contains(&length) {
@@ -346,6 +356,11 @@ impl Pcapng {
         else {
             return Err("an interface description block too short for its fields".to_owned());
         };
+        if self.interfaces.len() >= MAX_INTERFACES {
+            return Err(format!(
+                "more than {MAX_INTERFACES} interfaces in one section"
+            ));
+        }
         let link = LinkType(link);
         let mut interface = Interface {
             link,
@@ -383,16 +398,17 @@ impl Pcapng {
         at: usize,
         packets: &mut Vec<Packet>,
     ) -> Result<(), String> {
-        let Some((fixed, rest)) = body.split_first_chunk::<20>() else {
+        let split = body.split_first_chunk::<20>();
+        let Some((([interface, high, low, captured, wire], []), rest)) =
+            split.map(|(fixed, rest)| (fixed.as_chunks(), rest))
+        else {
             return Err("an enhanced packet block too short for its fields".to_owned());
         };
-        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t] = *fixed;
         let described = Described {
-            interface: word::<BIG_ENDIAN>([a, b, c, d]),
-            ticks: u64::from(word::<BIG_ENDIAN>([e, f, g, h])) << 32
-                | u64::from(word::<BIG_ENDIAN>([i, j, k, l])),
-            captured: word::<BIG_ENDIAN>([m, n, o, p]),
-            wire: word::<BIG_ENDIAN>([q, r, s, t]),
+            interface: word::<BIG_ENDIAN>(*interface),
+            ticks: u64::from(word::<BIG_ENDIAN>(*high)) << 32 | u64::from(word::<BIG_ENDIAN>(*low)),
+            captured: word::<BIG_ENDIAN>(*captured),
+            wire: word::<BIG_ENDIAN>(*wire),
         };
         let options = self.packet(&described, rest, at + 20, packets)?;
         if options.len() >= 4 {
@@ -589,59 +605,381 @@ fn plus(a: Option<u64>, b: Option<u64>) -> Option<u64> {
     }
 }
 
-#[inline]
-fn word<const BIG_ENDIAN: bool>(bytes: [u8; 4]) -> u32 {
-    if BIG_ENDIAN {
-        u32::from_be_bytes(bytes)
-    } else {
-        u32::from_le_bytes(bytes)
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Fields that follow one another, in the section's byte order.
-struct Fields<'a, const BIG_ENDIAN: bool>(&'a [u8]);
-
-impl<'a, const BIG_ENDIAN: bool> Fields<'a, BIG_ENDIAN> {
-    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (front, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(*front)
+    /// Writes blocks in either byte order.
+    struct Writer {
+        big_endian: bool,
+        bytes: Vec<u8>,
     }
 
-    fn half(&mut self) -> Option<u16> {
-        self.take().map(|bytes| {
-            if BIG_ENDIAN {
-                u16::from_be_bytes(bytes)
+    impl Writer {
+        fn new(big_endian: bool) -> Self {
+            let mut writer = Self {
+                big_endian,
+                bytes: Vec::new(),
+            };
+            writer.section();
+            writer
+        }
+
+        fn word(&self, value: u32) -> [u8; 4] {
+            if self.big_endian {
+                value.to_be_bytes()
             } else {
-                u16::from_le_bytes(bytes)
+                value.to_le_bytes()
             }
-        })
-    }
+        }
 
-    fn word(&mut self) -> Option<u32> {
-        self.take().map(word::<BIG_ENDIAN>)
-    }
-
-    fn long(&mut self) -> Option<u64> {
-        self.take().map(|bytes| {
-            if BIG_ENDIAN {
-                u64::from_be_bytes(bytes)
+        fn half(&self, value: u16) -> [u8; 2] {
+            if self.big_endian {
+                value.to_be_bytes()
             } else {
-                u64::from_le_bytes(bytes)
+                value.to_le_bytes()
             }
-        })
+        }
+
+        fn long(&self, value: u64) -> [u8; 8] {
+            if self.big_endian {
+                value.to_be_bytes()
+            } else {
+                value.to_le_bytes()
+            }
+        }
+
+        fn block(&mut self, kind: u32, body: &[u8]) {
+            let padded = body.len().next_multiple_of(4);
+            let length = self.word(padded as u32 + 12);
+            self.bytes.extend(self.word(kind));
+            self.bytes.extend(length);
+            self.bytes.extend(body);
+            self.bytes.extend(vec![0; padded - body.len()]);
+            self.bytes.extend(length);
+        }
+
+        fn option(&self, code: u16, value: &[u8]) -> Vec<u8> {
+            let mut bytes = [self.half(code), self.half(value.len() as u16)].concat();
+            bytes.extend(value);
+            bytes.resize(bytes.len().next_multiple_of(4), 0);
+            bytes
+        }
+
+        fn section(&mut self) {
+            let body = [
+                self.word(BYTE_ORDER).as_slice(),
+                &self.half(1),
+                &self.half(0),
+                &self.long(u64::MAX),
+            ]
+            .concat();
+            self.block(block::SECTION, &body);
+        }
+
+        fn interface(&mut self, link: u16, snap_length: u32, options: &[Vec<u8>]) {
+            let mut body = [self.half(link), [0; 2]].concat();
+            body.extend(self.word(snap_length));
+            body.extend(options.concat());
+            self.block(block::INTERFACE, &body);
+        }
+
+        fn packet(&mut self, interface: u32, ticks: u64, bytes: &[u8], wire: u32, options: &[u8]) {
+            let mut body = [
+                interface,
+                (ticks >> 32) as u32,
+                ticks as u32,
+                bytes.len() as u32,
+                wire,
+            ]
+            .map(|field| self.word(field))
+            .concat();
+            body.extend(bytes);
+            body.resize(body.len().next_multiple_of(4), 0);
+            body.extend(options);
+            self.block(block::ENHANCED, &body);
+        }
+
+        fn walk(&self) -> (Pcapng, Vec<Packet>, Walked) {
+            assert!(Pcapng::recognises(&self.bytes));
+            let mut pcapng = Pcapng::new(0);
+            let mut packets = Vec::new();
+            let walked = pcapng.walk(&self.bytes, 0, &mut packets, 1_000);
+            (pcapng, packets, walked)
+        }
+
+        fn read(&self) -> (Pcapng, Vec<Packet>) {
+            let (pcapng, packets, walked) = self.walk();
+            assert_eq!(walked.used, self.bytes.len());
+            (pcapng, packets)
+        }
     }
 
-    /// Options, or the records of a name resolution block: code, length, value, padding, until a code of 0 or what cannot be one.
-    fn options(mut self) -> impl Iterator<Item = (u16, &'a [u8])> {
-        std::iter::from_fn(move || {
-            let (code, length) = (self.half()?, usize::from(self.half()?));
-            if code == 0 {
-                return None;
-            }
-            let value = self.0.get(..length)?;
-            self.0 = self.0.get(length.next_multiple_of(4)..).unwrap_or_default();
-            Some((code, value))
-        })
+    #[test]
+    fn both_byte_orders_say_the_same() {
+        let read = |big_endian| {
+            let mut writer = Writer::new(big_endian);
+            writer.interface(1, 0, &[]);
+            writer.packet(0, 1_700_000_000_000_005, b"hello", 900, &[]);
+            let (_, packets) = writer.read();
+            assert_eq!(&writer.bytes[packets[0].start as usize..][..5], b"hello");
+            packets
+        };
+        assert_eq!(read(true), read(false));
+        let packet = read(true)[0];
+        assert_eq!(packet.time, Timestamp::new(1_700_000_000, 5_000));
+        assert_eq!((packet.captured, packet.wire), (5, 900));
+    }
+
+    #[test]
+    fn every_interface_has_its_own_link_type_resolution_and_offset() {
+        let mut writer = Writer::new(false);
+        let nanos = writer.option(9, &[9]);
+        let binary = writer.option(9, &[0x80 + 10]);
+        let pico = writer.option(9, &[12]);
+        let offset = writer.option(14, &writer.long(1_700_000_000));
+        writer.interface(1, 0, &[]);
+        writer.interface(101, 0, &[nanos]);
+        writer.interface(113, 0, &[binary]);
+        writer.interface(1, 0, &[pico, offset]);
+        writer.packet(0, 2, b"", 0, &[]);
+        writer.packet(1, 2, b"", 0, &[]);
+        writer.packet(2, 1_024 + 512, b"", 0, &[]);
+        writer.packet(3, 7_001, b"", 0, &[]);
+        let (pcapng, packets) = writer.read();
+        let times: Vec<i64> = packets.iter().map(|packet| packet.time.0).collect();
+        assert_eq!(times, [2_000, 2, 1_500_000_000, 1_700_000_000_000_000_007]);
+        let links: Vec<u16> = packets.iter().map(|packet| packet.link.0).collect();
+        assert_eq!(links, [1, 101, 113, 1]);
+        assert_eq!(pcapng.links(), [LinkType(1), LinkType(101), LinkType(113)]);
+    }
+
+    #[test]
+    fn no_resolution_overflows() {
+        for resolution in 0..=u8::MAX {
+            let nanos = Scale::of(resolution).nanos(u64::MAX);
+            assert!(nanos >= 0, "{resolution}");
+            assert!(Scale::of(resolution).nanos(0) == 0, "{resolution}");
+        }
+    }
+
+    #[test]
+    fn a_section_starts_its_interfaces_anew_and_may_turn_the_byte_order() {
+        let mut writer = Writer::new(false);
+        writer.interface(1, 0, &[]);
+        writer.packet(0, 1, b"a", 1, &[]);
+        writer.big_endian = true;
+        writer.section();
+        writer.interface(101, 0, &[]);
+        writer.packet(0, 2, b"b", 1, &[]);
+        let (_, packets) = writer.read();
+        assert_eq!((packets[0].link.0, packets[1].link.0), (1, 101));
+        assert_eq!(packets[1].frame.number(), 2);
+
+        writer.packet(1, 3, b"c", 1, &[]);
+        let (_, packets, walked) = writer.walk();
+        assert_eq!(packets.len(), 2);
+        assert!(matches!(walked.stop, Stop::Damage(_)));
+    }
+
+    #[test]
+    fn a_simple_packet_is_cut_at_the_snap_length_and_takes_the_time_before_it() {
+        let mut writer = Writer::new(true);
+        writer.interface(1, 3, &[]);
+        writer.packet(0, 77, b"abc", 9, &[]);
+        let body = [writer.word(5).as_slice(), b"abc"].concat();
+        writer.block(block::SIMPLE, &body);
+        let (mut pcapng, packets) = writer.read();
+        assert_eq!((packets[1].captured, packets[1].wire), (3, 5));
+        assert_eq!(packets[1].time, packets[0].time);
+        assert_eq!(&writer.bytes[packets[1].start as usize..][..3], b"abc");
+        assert_eq!(pcapng.take_warnings().len(), 1);
+    }
+
+    #[test]
+    fn the_obsolete_packet_block_is_read_with_its_drop_count() {
+        let mut writer = Writer::new(false);
+        writer.interface(1, 0, &[]);
+        for drops in [4, u16::MAX] {
+            let mut body = [writer.half(0), writer.half(drops)].concat();
+            body.extend([0, 5, 3, 60].map(|field| writer.word(field)).concat());
+            body.extend(b"abc");
+            writer.block(block::PACKET, &body);
+        }
+        let (pcapng, packets) = writer.read();
+        assert_eq!(packets.len(), 2);
+        assert_eq!(packets[0].time, Timestamp(5_000));
+        assert_eq!(pcapng.dropped(), Some(4));
+    }
+
+    #[test]
+    fn the_last_statistics_of_each_interface_are_what_was_lost() {
+        let mut writer = Writer::new(false);
+        let statistics = |writer: &mut Writer, interface: u32, options: &[Vec<u8>]| {
+            let mut body = [interface, 0, 0].map(|field| writer.word(field)).concat();
+            body.extend(options.concat());
+            writer.block(block::STATISTICS, &body);
+        };
+        writer.interface(1, 0, &[]);
+        writer.interface(1, 0, &[]);
+        assert_eq!(writer.read().0.dropped(), None);
+        let received = writer.option(4, &writer.long(900));
+        let interface = |writer: &Writer, count| writer.option(5, &writer.long(count));
+        let system = |writer: &Writer, count| writer.option(7, &writer.long(count));
+        let (a, b, c) = (
+            interface(&writer, 10),
+            system(&writer, 2),
+            interface(&writer, 30),
+        );
+        statistics(&mut writer, 0, &[received, a]);
+        statistics(&mut writer, 1, std::slice::from_ref(&b));
+        statistics(&mut writer, 0, &[c, b.clone()]);
+        statistics(&mut writer, 7, &[b]);
+        assert_eq!(writer.read().0.dropped(), Some(34));
+        writer.section();
+        writer.interface(1, 0, &[]);
+        let more = interface(&writer, 6);
+        statistics(&mut writer, 0, &[more]);
+        assert_eq!(writer.read().0.dropped(), Some(40));
+    }
+
+    #[test]
+    fn a_packets_own_drop_count_is_used_where_there_are_no_statistics() {
+        let mut writer = Writer::new(false);
+        writer.interface(1, 0, &[]);
+        let option = writer.option(4, &writer.long(3));
+        writer.packet(0, 1, b"ab", 2, &option);
+        writer.packet(0, 1, b"ab", 2, &option);
+        assert_eq!(writer.read().0.dropped(), Some(6));
+    }
+
+    #[test]
+    fn host_names_come_from_name_resolution_blocks() {
+        let mut writer = Writer::new(true);
+        let body = [
+            writer.option(1, b"\x0a\0\0\x01one.example\0two.example\0"),
+            writer.option(
+                2,
+                b"\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01six.example\0",
+            ),
+            writer.option(1, b"\x0a\0"),
+            writer.option(0, b""),
+            writer.option(1, b"\x0a\0\0\x02past.the.end\0"),
+        ]
+        .concat();
+        writer.block(block::NAMES, &body);
+        let names: Vec<String> = writer
+            .read()
+            .0
+            .take_host_names()
+            .iter()
+            .map(|(address, name)| format!("{address} {name}"))
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "10.0.0.1 one.example",
+                "10.0.0.1 two.example",
+                "2001:db8::1 six.example"
+            ]
+        );
+    }
+
+    #[test]
+    fn custom_and_journal_blocks_take_a_number_and_others_do_not() {
+        let mut writer = Writer::new(false);
+        writer.interface(1, 0, &[]);
+        for kind in [9, 0xbad, 0x4000_0bad, 10, 0x8000_0001, 0x1234] {
+            writer.block(kind, b"whatever");
+        }
+        writer.packet(0, 1, b"", 0, &[]);
+        assert_eq!(writer.read().1[0].frame.number(), 4);
+    }
+
+    #[test]
+    fn lengths_that_disagree_are_damage() {
+        let mut writer = Writer::new(false);
+        writer.interface(1, 0, &[]);
+        writer.packet(0, 1, b"abcd", 4, &[]);
+        let good = writer.bytes.len();
+        writer.packet(0, 2, b"abcd", 4, &[]);
+        *writer.bytes.last_mut().unwrap() = 1;
+        let (_, packets, walked) = writer.walk();
+        assert_eq!((packets.len(), walked.used), (1, good));
+        assert!(matches!(walked.stop, Stop::Damage(_)));
+    }
+
+    #[test]
+    fn an_unwanted_block_of_any_length_is_skipped_without_being_kept() {
+        let mut writer = Writer::new(false);
+        writer.bytes.extend(writer.word(0x1234));
+        writer.bytes.extend(writer.word(0xffff_fff0));
+        let (_, _, walked) = writer.walk();
+        assert_eq!(walked.used, writer.bytes.len());
+        assert!(matches!(walked.stop, Stop::Skip(0xffff_ffe8)));
+    }
+    #[test]
+    fn interfaces_without_end_are_damage() {
+        let mut writer = Writer::new(false);
+        for _ in 0..=MAX_INTERFACES {
+            writer.interface(1, 0, &[]);
+        }
+        let (pcapng, _, walked) = writer.walk();
+        assert_eq!(pcapng.interfaces.len(), MAX_INTERFACES);
+        assert!(matches!(walked.stop, Stop::Damage(_)));
+    }
+
+    #[test]
+    fn what_is_longer_than_a_buffer_is_skipped_or_kept_as_it_should() {
+        let mut writer = Writer::new(false);
+        writer.interface(1, 0, &[]);
+        // USB transfers may be long
+        writer.interface(189, 0, &[]);
+        writer.packet(0, 1, b"before", 6, &[]);
+        writer.block(0xbad, &vec![1; 3 << 20]);
+        writer.packet(1, 2, &vec![0xcd; 5 << 20], 5 << 20, &[]);
+        writer.packet(0, 3, b"after", 5, &[]);
+        let (packets, file) = crate::capture::fuzz::read(&writer.bytes).unwrap();
+        let bytes: Vec<(u64, usize, u8)> = packets
+            .iter()
+            .map(|(packet, bytes)| (packet.frame.number(), bytes.len(), bytes[0]))
+            .collect();
+        assert_eq!(bytes, [(1, 6, b'b'), (3, 5 << 20, 0xcd), (4, 5, b'a')]);
+        assert!(!file.truncated);
+        assert_eq!(file.link_types, ["ETHERNET", "USB_LINUX"]);
+    }
+
+    #[test]
+    fn a_cut_inside_a_skipped_block_is_told() {
+        let mut writer = Writer::new(false);
+        writer.interface(1, 0, &[]);
+        writer.packet(0, 1, b"before", 6, &[]);
+        writer.block(0xbad, &vec![1; 3 << 20]);
+        writer.bytes.pop();
+        let (packets, file) = crate::capture::fuzz::read(&writer.bytes).unwrap();
+        assert_eq!(packets.len(), 1);
+        assert!(
+            file.truncated && file.warnings[0].contains("inside a block"),
+            "{:?}",
+            file.warnings
+        );
+    }
+
+    #[test]
+    fn a_file_cut_anywhere_gives_a_prefix() {
+        let mut writer = Writer::new(true);
+        let option = writer.option(4, &writer.long(3));
+        writer.interface(1, 0, &[]);
+        for ticks in 0..5 {
+            writer.packet(0, ticks, b"abcdefg", 7, &option);
+            writer.block(10, b"secret");
+        }
+        let whole = crate::capture::fuzz::read(&writer.bytes).unwrap().0;
+        assert_eq!(whole.len(), 5);
+        for cut in 0..writer.bytes.len() {
+            let part = crate::capture::fuzz::read(&writer.bytes[..cut]);
+            let part = part.map(|(packets, _)| packets).unwrap_or_default();
+            assert!(whole.starts_with(&part), "cut at {cut}");
+        }
     }
 }

@@ -3,9 +3,10 @@ use std::sync::Arc;
 
 use super::filter::Filter;
 use super::format::{Format, Stop};
-use super::stream::Stream;
+use super::stream::{Stream, hex};
 use super::window::Window;
 use super::{CaptureError, CaptureFile, Packet};
+use crate::types::Timestamp;
 
 /// Packets that one batch holds at most: what a worker can keep in its cache, and enough that handing over costs nothing.
 pub(super) const BATCH: usize = 4096;
@@ -46,11 +47,8 @@ impl Source {
             if bytes.is_empty() {
                 return Err(CaptureError::Empty { path });
             }
-            let starts = bytes.iter().take(SHOWN).map(|byte| format!("{byte:02x}"));
-            return Err(CaptureError::NotACapture {
-                path,
-                starts: starts.collect::<Vec<_>>().join(" "),
-            });
+            let starts = hex(bytes.get(..SHOWN).unwrap_or(bytes), " ");
+            return Err(CaptureError::NotACapture { path, starts });
         }
         let format = Format::new(bytes, whole, capture);
         let mut source = Self {
@@ -141,14 +139,24 @@ impl Source {
                 filter.accepts(packet, bytes.unwrap_or_default())
             });
         }
-        let facts = &mut self.facts;
+        // packets without a time in front of any that has one are no evidence of 1970
+        let untimed = self.format.as_ref().is_some_and(Format::is_untimed);
+        let (mut first, mut last) = (Timestamp(i64::MAX), Timestamp(i64::MIN));
+        let mut wire = 0;
         for packet in packets.iter() {
-            facts.bytes += u64::from(packet.wire);
+            wire += u64::from(packet.wire);
+            if !untimed || packet.time != Timestamp::default() {
+                first = first.min(packet.time);
+                last = last.max(packet.time);
+            }
         }
+        let facts = &mut self.facts;
         facts.packets += packets.len() as u64;
-        let times = || packets.iter().map(|packet| packet.time);
-        facts.first = facts.first.into_iter().chain(times().min()).min();
-        facts.last = facts.last.max(times().max());
+        facts.bytes += wire;
+        if first <= last {
+            facts.first = Some(facts.first.map_or(first, |earlier| earlier.min(first)));
+            facts.last = Some(facts.last.map_or(last, |later| later.max(last)));
+        }
         !packets.is_empty()
     }
 

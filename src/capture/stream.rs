@@ -109,14 +109,14 @@ impl Stream {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let digest = bottom.hash.take()?.finish();
-        Some(
-            digest
-                .as_ref()
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
-        )
+        Some(hex(digest.as_ref(), ""))
     }
+}
+
+/// Bytes in lower-case hexadecimal.
+pub(super) fn hex(bytes: &[u8], between: &str) -> String {
+    let pairs: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    pairs.join(between)
 }
 
 struct Bottom {
@@ -220,6 +220,9 @@ enum Compression {
     Xz,
 }
 
+/// What an LZ4 legacy frame begins with.
+const LZ4_LEGACY: [u8; 4] = [0x02, 0x21, 0x4c, 0x18];
+
 /// What stands where a member may begin.
 enum Next {
     Member(Compression),
@@ -258,9 +261,8 @@ impl Next {
             // RFC 8878, section 3.1.1
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Self::Member(Compression::Zstd),
             // LZ4 frame format 1.6.4, "Magic Number" and "Legacy frame"
-            [0x04, 0x22, 0x4d, 0x18, ..] | [0x02, 0x21, 0x4c, 0x18, ..] => {
-                Self::Member(Compression::Lz4)
-            }
+            [0x04, 0x22, 0x4d, 0x18, ..] => Self::Member(Compression::Lz4),
+            [a, b, c, d, ..] if [a, b, c, d] == LZ4_LEGACY => Self::Member(Compression::Lz4),
             // the .xz file format 1.2.1, section 2.1.1.1
             [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Self::Member(Compression::Xz),
             // RFC 8878, section 3.1.2; LZ4 has the same
@@ -297,7 +299,11 @@ enum State {
     Between(Peek),
     Gzip(Box<flate2::bufread::GzDecoder<Peek>>),
     Zstd(Box<ruzstd::decoding::StreamingDecoder<Peek, ruzstd::decoding::FrameDecoder>>),
-    Lz4(Box<lz4_flex::frame::FrameDecoder<Peek>>),
+    Lz4 {
+        member: Box<lz4_flex::frame::FrameDecoder<Peek>>,
+        /// A legacy frame ends where the file does; others have an end mark.
+        legacy: bool,
+    },
     Xz(Box<liblzma::bufread::XzDecoder<Peek>>),
     Ended,
 }
@@ -331,7 +337,10 @@ impl State {
         }
         Ok(match compression {
             Compression::Gzip => Self::Gzip(Box::new(flate2::bufread::GzDecoder::new(peek))),
-            Compression::Lz4 => Self::Lz4(Box::new(lz4_flex::frame::FrameDecoder::new(peek))),
+            Compression::Lz4 => Self::Lz4 {
+                legacy: peek.peek(4)?.starts_with(&LZ4_LEGACY),
+                member: Box::new(lz4_flex::frame::FrameDecoder::new(peek)),
+            },
             Compression::Zstd => Self::Zstd(Box::new(
                 ruzstd::decoding::StreamingDecoder::new(peek).map_err(io::Error::other)?,
             )),
@@ -355,7 +364,7 @@ impl Read for Members {
                 State::Between(_) => 0,
                 State::Gzip(member) => member.read(buffer)?,
                 State::Zstd(member) => member.read(buffer)?,
-                State::Lz4(member) => member.read(buffer)?,
+                State::Lz4 { member, .. } => member.read(buffer)?,
                 State::Xz(member) => member.read(buffer)?,
                 State::Ended => return Ok(0),
             };
@@ -366,10 +375,10 @@ impl Read for Members {
                 State::Between(peek) => peek,
                 State::Gzip(member) => member.into_inner(),
                 State::Xz(member) => member.into_inner(),
-                State::Lz4(member) => {
+                State::Lz4 { member, legacy } => {
                     let peek = member.into_inner();
                     // lz4_flex 0.14 takes the end of its input for the end of a frame, unless a block has begun.
-                    if peek.starved {
+                    if peek.starved && !legacy {
                         return Err(cut_short());
                     }
                     peek
@@ -390,5 +399,155 @@ impl Read for Members {
             };
             self.state = State::next(self.compression, peek)?;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        writer.write_all(bytes).unwrap();
+        writer.finish().unwrap()
+    }
+
+    fn zstd(bytes: &[u8]) -> Vec<u8> {
+        let level = ruzstd::encoding::CompressionLevel::Fastest;
+        ruzstd::encoding::compress_to_vec(bytes, level)
+    }
+
+    fn lz4(bytes: &[u8]) -> Vec<u8> {
+        let mut writer = lz4_flex::frame::FrameEncoder::new(Vec::new());
+        writer.write_all(bytes).unwrap();
+        writer.finish().unwrap()
+    }
+
+    fn xz(bytes: &[u8]) -> Vec<u8> {
+        let mut writer = liblzma::write::XzEncoder::new(Vec::new(), 1);
+        writer.write_all(bytes).unwrap();
+        writer.finish().unwrap()
+    }
+
+    type Compress = fn(&[u8]) -> Vec<u8>;
+    const ALL: [(&str, Compress); 4] = [("gzip", gzip), ("zstd", zstd), ("lz4", lz4), ("xz", xz)];
+
+    /// What comes out of `stored`, and whether it came to a proper end.
+    fn read(stored: &[u8], hash: bool) -> (Stream, Vec<u8>, io::Result<usize>) {
+        let reader = Box::new(Cursor::new(stored.to_vec()));
+        let (stream, mut reader) =
+            Stream::over("x".to_owned(), reader, false, hash, &Arc::default()).unwrap();
+        let mut bytes = Vec::new();
+        let end = reader.read_to_end(&mut bytes);
+        (stream, bytes, end)
+    }
+
+    fn noise(length: usize) -> Vec<u8> {
+        let steps = std::iter::successors(Some(1_u32), |x| {
+            Some(x.wrapping_mul(1_664_525).wrapping_add(1))
+        });
+        steps.take(length).map(|x| (x >> 24) as u8).collect()
+    }
+
+    #[test]
+    fn each_compression_is_told_by_its_magic() {
+        let plain = noise(300_000);
+        for (name, compress) in ALL {
+            let (stream, bytes, end) = read(&compress(&plain), false);
+            end.unwrap();
+            assert_eq!(stream.compression(), Some(name));
+            assert!(bytes == plain, "{name}");
+        }
+        let (stream, bytes, _) = read(&plain, false);
+        assert_eq!(stream.compression(), None);
+        assert!(bytes == plain);
+    }
+
+    #[test]
+    fn members_one_behind_the_other_are_one_stream() {
+        let (a, b) = (noise(100_000), vec![7; 50_000]);
+        for (name, compress) in ALL {
+            let mut stored = compress(&a);
+            match name {
+                "zstd" | "lz4" => stored.extend(b"\x5a\x2a\x4d\x18\x03\0\0\0abc"),
+                _ => stored.extend([0; 8]),
+            }
+            stored.extend(compress(&b));
+            let (_, bytes, end) = read(&stored, false);
+            end.unwrap();
+            assert!(bytes == [a.clone(), b.clone()].concat(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_cut_gives_what_came_before_and_an_error() {
+        let plain = noise(200_000);
+        for (name, compress) in ALL {
+            let stored = compress(&plain);
+            for cut in [20, stored.len() / 2, stored.len() - 1] {
+                let (_, bytes, end) = read(&stored[..cut], false);
+                assert!(end.is_err(), "{name} cut to {cut}");
+                assert!(plain.starts_with(&bytes), "{name} cut to {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_follows_and_is_not_compressed_is_an_error_after_the_data() {
+        let plain = noise(1_000);
+        for (name, compress) in ALL {
+            let mut stored = compress(&plain);
+            stored.extend(b"and more");
+            let (_, bytes, end) = read(&stored, false);
+            assert!(end.is_err(), "{name}");
+            assert!(bytes == plain, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_legacy_lz4_frame_ends_with_its_file() {
+        let plain = noise(100_000);
+        let block = lz4_flex::block::compress(&plain);
+        let mut stored = LZ4_LEGACY.to_vec();
+        stored.extend((block.len() as u32).to_le_bytes());
+        stored.extend(block);
+        let (_, bytes, end) = read(&stored, false);
+        end.unwrap();
+        assert!(bytes == plain);
+        stored.pop();
+        assert!(read(&stored, false).2.is_err());
+    }
+
+    #[test]
+    fn a_wrong_checksum_is_an_error() {
+        let plain = noise(10_000);
+        for (name, compress) in ALL {
+            let mut stored = compress(&plain);
+            let place = match name {
+                "gzip" => stored.len() - 6,
+                "xz" => stored.len() / 2,
+                _ => stored.len() - 2,
+            };
+            if name == "lz4" {
+                // the encoder's default is no checksum
+                continue;
+            }
+            stored[place] ^= 1;
+            assert!(read(&stored, false).2.is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_hash_is_of_all_stored_bytes_whether_read_or_not() {
+        let mut stored = gzip(&noise(100_000));
+        stored.extend(noise(300_000));
+        let expected = ring::digest::digest(&SHA256, &stored);
+        let expected = hex(expected.as_ref(), "");
+        let (mut stream, _, end) = read(&stored, true);
+        assert!(end.is_err());
+        assert_eq!(stream.finish_hash(), Some(expected));
+        assert_eq!(read(&stored, false).0.finish_hash(), None);
     }
 }

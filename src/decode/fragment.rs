@@ -313,3 +313,208 @@ fn header(ip: &Ip<'_>, piece: Piece, bytes: &[u8]) -> Option<Vec<u8>> {
         Some(header)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::support::{bytes, udp, v4, v4_piece, v6};
+    use super::super::{Peel, decode, peel};
+    use super::*;
+    use crate::capture::LinkType;
+    use proptest::prelude::*;
+
+    const NOW: Timestamp = Timestamp(1_700_000_000_000_000_000);
+
+    /// Pieces of a datagram: where each begins and ends, and whether more follow.
+    fn piece(datagram: &[u8], id: u16, from: usize, to: usize) -> Vec<u8> {
+        let more = if to < datagram.len() { 0x2000 } else { 0 };
+        v4_piece(ip::UDP, id, more | (from / 8) as u16, &datagram[from..to])
+    }
+
+    fn feed(fragments: &mut Fragments, number: u64, packet: &[u8]) -> Option<Whole> {
+        fragments.feed(NOW, Frame::new(0, number), packet, packet.len() as u32)
+    }
+
+    #[test]
+    fn pieces_in_any_order_make_the_packet() {
+        let datagram = udp(1000, 53, &[7; 40]);
+        for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0], [2, 0, 1]] {
+            let mut fragments = Fragments::default();
+            let mut whole = None;
+            for index in order {
+                let (from, to) = [(0, 16), (16, 32), (32, 48)][index];
+                assert_eq!(whole, None);
+                whole = feed(&mut fragments, 1, &piece(&datagram, 5, from, to));
+            }
+            let whole = whole.unwrap();
+            let mut expected = v4(ip::UDP, &datagram);
+            expected[4..8].copy_from_slice(&[0, 5, 0, 0]);
+            assert_eq!((whole.bytes.as_slice(), whole.wire), (&expected[..], 68));
+            assert!(matches!(
+                peel(LinkType(101), &whole.bytes, whole.wire),
+                Peel::Flow(_)
+            ));
+            fragments.finish();
+            assert_eq!((fragments.abandoned().count(), fragments.bytes), (0, 0));
+        }
+    }
+
+    #[test]
+    fn ipv6_pieces_make_a_packet_without_fragment_header() {
+        let datagram = udp(1000, 53, &[7; 40]);
+        let hop_by_hop = [44, 0, 1, 4, 0, 0, 0, 0];
+        let mut fragments = Fragments::default();
+        let mut whole = None;
+        for (from, to, field) in [(32_usize, 48, 32_u16), (0, 32, 1)] {
+            let [high, low] = field.to_be_bytes();
+            let header = [ip::UDP, 0, high, low, 0, 0, 0, 9];
+            let packet = v6(0, &[&hop_by_hop[..], &header, &datagram[from..to]].concat());
+            whole = feed(&mut fragments, 1, &packet);
+        }
+        let whole = whole.unwrap();
+        let expected = v6(
+            0,
+            &[&[ip::UDP, 0, 1, 4, 0, 0, 0, 0], &datagram[..]].concat(),
+        );
+        assert_eq!(whole.bytes, expected);
+        let decoded = decode(&whole.bytes, whole.wire).unwrap().unwrap();
+        assert_eq!((decoded.key.b.port, decoded.payload_length), (53, 40));
+    }
+
+    #[test]
+    fn a_repeated_piece_is_ignored_and_the_first_one_stands() {
+        let datagram = udp(1000, 53, &[7; 40]);
+        let mut other = datagram.clone();
+        other[20] = 9;
+        let mut fragments = Fragments::default();
+        assert_eq!(feed(&mut fragments, 1, &piece(&datagram, 5, 0, 32)), None);
+        assert_eq!(feed(&mut fragments, 2, &piece(&other, 5, 0, 32)), None);
+        assert_eq!(feed(&mut fragments, 3, &piece(&other, 5, 16, 24)), None);
+        let whole = feed(&mut fragments, 4, &piece(&datagram, 5, 32, 48)).unwrap();
+        assert_eq!(whole.bytes[20..], datagram);
+    }
+
+    #[test]
+    fn an_overlap_or_a_second_end_discards_the_datagram() {
+        let datagram = udp(1000, 53, &[7; 40]);
+        for second in [
+            // overlaps what is there, from behind and from before
+            piece(&datagram, 5, 8, 32),
+            piece(&datagram, 5, 24, 48),
+            // ends before what is there
+            v4_piece(ip::UDP, 5, 1, &[1; 8]),
+        ] {
+            let mut fragments = Fragments::default();
+            assert_eq!(feed(&mut fragments, 1, &piece(&datagram, 5, 16, 40)), None);
+            assert_eq!(feed(&mut fragments, 2, &second), None);
+            let abandoned: Vec<_> = fragments.abandoned().collect();
+            assert_eq!(abandoned, [Frame::new(0, 1), Frame::new(0, 2)]);
+            assert_eq!((fragments.bytes, fragments.datagrams.len()), (0, 0));
+        }
+    }
+
+    #[test]
+    fn pieces_that_no_datagram_can_hold_are_refused() {
+        let mut fragments = Fragments::default();
+        // no bytes; not a multiple of eight; beyond the longest packet
+        for packet in [
+            v4_piece(ip::UDP, 5, 0x2000, &[]),
+            v4_piece(ip::UDP, 5, 0x2000, &[0; 9]),
+            v4_piece(ip::UDP, 5, 0x1fff, &[0; 8]),
+        ] {
+            assert_eq!(feed(&mut fragments, 1, &packet), None);
+            assert_eq!(fragments.abandoned().count(), 1);
+        }
+        assert_eq!(fragments.bytes, 0);
+    }
+
+    #[test]
+    fn a_piece_that_was_cut_ends_the_captured_bytes_but_not_the_length() {
+        let datagram = udp(1000, 53, &[7; 40]);
+        let mut fragments = Fragments::default();
+        let first = piece(&datagram, 5, 0, 32);
+        fragments.feed(NOW, Frame::new(0, 1), &first[..40], 52);
+        let whole = feed(&mut fragments, 2, &piece(&datagram, 5, 32, 48)).unwrap();
+        assert_eq!((whole.bytes.len(), whole.wire), (40, 68));
+        let decoded = decode(&whole.bytes, whole.wire).unwrap().unwrap();
+        assert_eq!((decoded.payload.len(), decoded.payload_length), (12, 40));
+    }
+
+    #[test]
+    fn what_never_becomes_whole_is_given_up_in_time() {
+        let datagram = udp(1000, 53, &[7; 40]);
+        let mut fragments = Fragments::default();
+        feed(&mut fragments, 1, &piece(&datagram, 5, 0, 32));
+        fragments.expire(NOW.plus(TIMEOUT_NS));
+        assert_eq!(fragments.abandoned().count(), 0);
+        fragments.expire(NOW.plus(TIMEOUT_NS + 1));
+        assert_eq!(
+            fragments.abandoned().collect::<Vec<_>>(),
+            [Frame::new(0, 1)]
+        );
+        assert_eq!((fragments.evicted(), fragments.bytes), (0, 0));
+    }
+
+    #[test]
+    fn a_flood_of_first_pieces_stays_within_the_limits() {
+        let mut fragments = Fragments::default();
+        let mut given_up = 0;
+        for number in 0..5_000_u64 {
+            let packet = v4_piece(ip::UDP, number as u16, 0x2000, &vec![0; 32_000]);
+            feed(&mut fragments, number, &packet);
+            assert!(fragments.bytes <= MAX_BYTES);
+            assert!(fragments.datagrams.len() <= MAX_DATAGRAMS);
+            assert!(fragments.oldest.len() <= 2 * MAX_DATAGRAMS);
+            given_up += fragments.abandoned().count() as u64;
+        }
+        assert_eq!(fragments.evicted(), given_up);
+        assert!(given_up > 4_000);
+        fragments.finish();
+        assert_eq!(given_up + fragments.abandoned().count() as u64, 5_000);
+    }
+
+    proptest! {
+        #[test]
+        fn any_cutting_in_any_order_gives_the_same_packet(
+            payload in bytes(600), cuts in proptest::collection::btree_set(1_usize..75, 1..8), seed in any::<u64>(),
+        ) {
+            let datagram = udp(1, 2, &payload);
+            let mut ends: Vec<usize> = cuts.into_iter().map(|cut| cut * 8).filter(|cut| *cut < datagram.len()).collect();
+            ends.push(datagram.len());
+            let mut pieces = Vec::new();
+            let mut from = 0;
+            for to in ends {
+                pieces.push(piece(&datagram, 3, from, to));
+                from = to;
+            }
+            prop_assume!(pieces.len() > 1);
+            let count = pieces.len();
+            // a rotation and a swap reach most orders of few pieces
+            pieces.rotate_left((seed % count as u64) as usize);
+            pieces.swap(0, (seed / 7 % count as u64) as usize);
+            let mut fragments = Fragments::default();
+            let mut whole = None;
+            for packet in &pieces {
+                prop_assert!(whole.is_none());
+                whole = feed(&mut fragments, 1, packet);
+            }
+            prop_assert_eq!(&whole.unwrap().bytes[20..], &datagram[..]);
+            prop_assert_eq!(fragments.bytes, 0);
+        }
+
+        #[test]
+        fn any_pieces_end_and_the_books_balance(
+            pieces in proptest::collection::vec((0_u16..4, any::<bool>(), 0_u16..12, 0_usize..48, any::<bool>()), 0..60),
+        ) {
+            let mut fragments = Fragments::default();
+            for (id, more, offset, length, whole_words) in pieces {
+                let length = if whole_words { length / 8 * 8 } else { length };
+                let field = if more { 0x2000 } else { 0 } | offset;
+                feed(&mut fragments, 1, &v4_piece(ip::UDP, id, field, &vec![1; length]));
+                let costs: usize = fragments.datagrams.values().map(|datagram| datagram.cost).sum();
+                prop_assert_eq!(fragments.bytes, costs);
+            }
+            fragments.finish();
+            prop_assert_eq!((fragments.bytes, fragments.datagrams.len()), (0, 0));
+        }
+    }
+}

@@ -53,3 +53,79 @@ pub(super) fn error(ip: &Ip<'_>) -> Option<(FlowKey, IcmpError)> {
         },
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::support::{ethernet, tcp, udp, v4, v6};
+    use super::super::{Decoded, Peel, Transport, decode, flow_hash, peel};
+    use super::*;
+    use crate::capture::LinkType;
+    use crate::types::Address;
+
+    /// An ICMP error from `sender` to 10.0.0.1.
+    fn message(sender: [u8; 4], start: [u8; 8], quote: &[u8]) -> Vec<u8> {
+        let mut packet = v4(ip::ICMP, &[&start, quote].concat());
+        packet[12..16].copy_from_slice(&sender);
+        packet[16..20].copy_from_slice(&[10, 0, 0, 1]);
+        packet
+    }
+
+    fn read(packet: &[u8]) -> (Decoded<'_>, IcmpError) {
+        let decoded = decode(packet, packet.len() as u32).unwrap().unwrap();
+        let Transport::Icmp(error) = decoded.transport else {
+            panic!("no error");
+        };
+        (decoded, error)
+    }
+
+    #[test]
+    fn an_error_belongs_to_the_flow_it_quotes_and_says_who_sent_it() {
+        let quote = v4(ip::TCP, &tcp(&[]));
+        let packet = message([203, 0, 113, 1], [11, 0, 0, 0, 0, 0, 0, 0], &quote[..28]);
+        let (decoded, error) = read(&packet);
+        assert_eq!(decoded.key, decode(&quote, 40).unwrap().unwrap().key);
+        assert_eq!(
+            (error.kind, error.from_peer, error.quoted_seq),
+            (11, false, Seq(1))
+        );
+        assert_eq!((decoded.payload, decoded.payload_length), (&[][..], 0));
+        let Peel::Flow(peeled) = peel(LinkType(1), &ethernet(0x0800, &packet), 70) else {
+            panic!("no flow");
+        };
+        assert_eq!(peeled.hash, flow_hash(&decoded.key));
+        let packet = message([192, 0, 2, 2], [3, 3, 0, 0, 0, 0, 0, 0], &quote[..28]);
+        assert!(read(&packet).1.from_peer);
+    }
+
+    #[test]
+    fn the_mtu_of_the_narrow_hop_is_told() {
+        let quote = v4(ip::UDP, &udp(5, 6, &[0; 8]));
+        let packet = message([203, 0, 113, 1], [3, 4, 0, 0, 0, 0, 5, 0x14], &quote);
+        assert_eq!(read(&packet).1.mtu, 1300);
+        let quote = v6(ip::UDP, &udp(5, 6, &[0; 8]));
+        let packet = v6(
+            ip::ICMP_V6,
+            &[&[2, 0, 0, 0, 0, 0, 5, 0][..], &quote].concat(),
+        );
+        let (decoded, error) = read(&packet);
+        assert_eq!((error.mtu, error.v6), (1280, true));
+        assert_eq!(
+            decoded.key.b.address,
+            Address([0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2])
+        );
+    }
+
+    #[test]
+    fn redirects_echoes_and_quotes_without_ports_are_of_no_flow() {
+        let quote = v4(ip::TCP, &tcp(&[]));
+        for (start, quote) in [
+            ([5, 1, 0, 0, 10, 0, 0, 9], &quote[..28]),
+            ([8, 0, 0, 0, 0, 1, 0, 1], &quote[..28]),
+            ([3, 1, 0, 0, 0, 0, 0, 0], &quote[..27]),
+            ([3, 1, 0, 0, 0, 0, 0, 0], &quote[..12]),
+        ] {
+            let packet = message([203, 0, 113, 1], start, quote);
+            assert_eq!(decode(&packet, packet.len() as u32), Ok(None));
+        }
+    }
+}

@@ -2,7 +2,7 @@ use super::Undecoded;
 use super::peel::{Peel, Walk};
 use crate::capture::LinkType;
 
-/// LINKTYPE_ETHERNET.
+/// `LINKTYPE_ETHERNET`.
 pub(super) const ETHERNET: LinkType = LinkType(1);
 
 impl Walk<'_> {
@@ -59,6 +59,11 @@ impl Walk<'_> {
                     at + usize::from(u16::from_le_bytes([a, b])),
                 )
             }
+            // IPOIB: two addresses of 20 bytes, EtherType, two reserved bytes (RFC 4391, section 6)
+            242 => {
+                let [a, b] = self.take::<2>(at + 40)?;
+                self.ether_type(u16::from_be_bytes([a, b]), at + 44)
+            }
             276 => {
                 let [a, b, _, _, _, _, _, _, c, d] = self.take::<10>(at)?;
                 self.sll_protocol(
@@ -114,6 +119,17 @@ impl Walk<'_> {
                 0x8864 => return self.pppoe(at),
                 0x880b => return self.ppp(at),
                 0x6558 => return self.ethernet(at),
+                // network service header (RFC 8300): length in words, then what follows: 1 IPv4, 2 IPv6, 3 Ethernet, 5 MPLS
+                0x894f => {
+                    let [_, length, _, next] = self.take::<4>(at)?;
+                    let inner = at + usize::from(length & 0x3f) * 4;
+                    return match next {
+                        1 | 2 => self.ip(inner),
+                        3 => self.ethernet(inner),
+                        5 => self.mpls(inner),
+                        _ => Ok(Peel::NoFlow),
+                    };
+                }
                 // 802.1ah: service tag of 4 bytes, then the customer's frame
                 0x88e7 => return self.ethernet(at + 4),
                 _ => return Ok(Peel::NoFlow),
@@ -133,7 +149,7 @@ impl Walk<'_> {
         }
     }
 
-    /// A socket family in four bytes of either order (tcpdump.org, LINKTYPE_NULL and LINKTYPE_LOOP).
+    /// A socket family in four bytes of either order (tcpdump.org, `LINKTYPE_NULL` and `LINKTYPE_LOOP`).
     fn address_family(&mut self, at: usize) -> Result<Peel, Peel> {
         let [a, b, c, d] = self.take::<4>(at)?;
         let family = match (a, d) {
@@ -143,6 +159,8 @@ impl Walk<'_> {
         match family {
             // AF_INET everywhere; AF_INET6 on Linux, Windows, NetBSD and OpenBSD, FreeBSD, macOS
             2 | 10 | 23 | 24 | 28 | 30 => self.ip(at + 4),
+            // point-to-point links of BSD put their own framing here: PPP's or Cisco's
+            _ if matches!((a, b), (0xff, 0x03) | (0x0f | 0x8f, 0x00)) => self.ppp(at),
             _ => Ok(Peel::NoFlow),
         }
     }
@@ -302,7 +320,7 @@ impl Walk<'_> {
 
     /// NFLOG: four bytes, then attributes of length and type in the host's byte order, one of which is the packet.
     fn nflog(&mut self, at: usize) -> Result<Peel, Peel> {
-        /// NFULA_PAYLOAD.
+        /// `NFULA_PAYLOAD`.
         const PAYLOAD: u16 = 9;
         let mut at = at + 4;
         loop {

@@ -9,6 +9,9 @@ const TEREDO: u16 = 3544;
 const LISP: u16 = 4341;
 const VXLAN: u16 = 4789;
 const VXLAN_GPE: u16 = 4790;
+/// RFC 8086.
+const GRE_IN_UDP: u16 = 4754;
+const AYIYA: u16 = 5072;
 const GENEVE: u16 = 6081;
 const MPLS_IN_UDP: u16 = 6635;
 /// Linux's number for VXLAN from before the assignment.
@@ -26,9 +29,21 @@ const fn is_tunnel(port: u16) -> bool {
     port <= VXLAN_LINUX
         && matches!(
             port,
-            L2TP | GTP_U | TEREDO | LISP | VXLAN | VXLAN_GPE | GENEVE | MPLS_IN_UDP | VXLAN_LINUX
+            L2TP | GTP_U
+                | TEREDO
+                | LISP
+                | GRE_IN_UDP
+                | AYIYA
+                | VXLAN
+                | VXLAN_GPE
+                | GENEVE
+                | MPLS_IN_UDP
+                | VXLAN_LINUX
         )
 }
+
+/// What a datagram that is no tunnel gives; the caller then takes the datagram for what it is.
+const NO_TUNNEL: Peel = Peel::NoFlow;
 
 impl Walk<'_> {
     /// The payload at `at` of an IP packet that is neither TCP, UDP nor ICMP.
@@ -93,15 +108,15 @@ impl Walk<'_> {
         }
     }
 
-    /// The payload at `at` of the datagram `ip`, where its ports are a tunnel's. A port is only a hint, so a tunnel must also look like one;
-    /// the caller takes everything but a flow or a fragment for "no tunnel".
+    /// The payload at `at` of the datagram `ip`, where its ports are a tunnel's. A port is only a hint, so a tunnel must also look like one:
+    /// every `Err` means that this one does not.
     pub(super) fn in_udp(&mut self, ip: &Ip<'_>, at: usize) -> Result<Peel, Peel> {
         let at = at + 8;
         match ip::ports(ip.payload) {
             Some(ports) if may_be(ports) => {
                 let tunnel = |port| ports.contains(&port);
                 let most = ip.payload_length.saturating_sub(8) as usize;
-                if tunnel(VXLAN) || tunnel(VXLAN_LINUX) {
+                if tunnel(VXLAN) || tunnel(VXLAN_GPE) || tunnel(VXLAN_LINUX) {
                     self.vxlan(at)
                 } else if tunnel(GTP_U) {
                     self.gtp(at, most)
@@ -111,15 +126,17 @@ impl Walk<'_> {
                     self.l2tp(at)
                 } else if tunnel(TEREDO) {
                     self.teredo(at, most)
-                } else if tunnel(VXLAN_GPE) {
-                    self.vxlan_gpe(at)
                 } else if tunnel(LISP) {
                     self.fitting_ip(at + 8, most.saturating_sub(8))
+                } else if tunnel(AYIYA) {
+                    self.ayiya(at, most)
+                } else if tunnel(GRE_IN_UDP) {
+                    self.gre(at)
                 } else {
                     self.mpls(at)
                 }
             }
-            _ => Ok(Peel::NoFlow),
+            _ => Err(NO_TUNNEL),
         }
     }
 
@@ -127,35 +144,30 @@ impl Walk<'_> {
     fn fitting_ip(&mut self, at: usize, most: usize) -> Result<Peel, Peel> {
         let ip = ip::parse(self.from(at), most as u32).map_err(Peel::Undecoded)?;
         if ip.length as usize > most {
-            return Ok(Peel::NoFlow);
+            return Err(NO_TUNNEL);
         }
         self.ip(at)
     }
 
-    /// VXLAN (RFC 7348, section 5): the I flag alone, or with the group-policy bits (draft-smith-vxlan-group-policy).
+    /// VXLAN (RFC 7348, section 5), and VXLAN-GPE (draft-ietf-nvo3-vxlan-gpe, section 3) that names what it carries. Of the other bits only
+    /// the one that every QUIC packet has (RFC 9000, section 17) must not be set: senders put things there.
     fn vxlan(&mut self, at: usize) -> Result<Peel, Peel> {
-        let [flags, _, _, _, _, _, _, _] = self.take::<8>(at)?;
-        if flags & 0x08 == 0 {
-            return Ok(Peel::NoFlow);
-        }
-        self.ethernet(at + 8)
-    }
-
-    /// VXLAN-GPE (draft-ietf-nvo3-vxlan-gpe, section 3): names what it carries.
-    fn vxlan_gpe(&mut self, at: usize) -> Result<Peel, Peel> {
+        const NETWORK: u8 = 0x08;
+        const NEXT_PROTOCOL: u8 = 0x04;
+        const QUIC: u8 = 0x40;
         let [flags, _, _, next, _, _, _, _] = self.take::<8>(at)?;
-        match (flags & 0x0c, next) {
+        match (flags & (NETWORK | NEXT_PROTOCOL | QUIC), next) {
+            (NETWORK, _) | (0x0c, 3) => self.ethernet(at + 8),
             (0x0c, 1 | 2) => self.ip(at + 8),
-            (0x0c, 3) | (0x08, _) => self.ethernet(at + 8),
-            _ => Ok(Peel::NoFlow),
+            _ => Err(NO_TUNNEL),
         }
     }
 
-    /// Geneve (RFC 8926, section 3.4): version 0, option length in words, EtherType.
+    /// Geneve (RFC 8926, section 3.4): version 0, option length in words, reserved bits, EtherType, network, reserved byte.
     fn geneve(&mut self, at: usize) -> Result<Peel, Peel> {
-        let [first, _, a, b, _, _, _, _] = self.take::<8>(at)?;
-        if first & 0xc0 != 0 {
-            return Ok(Peel::NoFlow);
+        let [first, second, a, b, _, _, _, last] = self.take::<8>(at)?;
+        if first & 0xc0 != 0 || second & 0x3f != 0 || last != 0 {
+            return Err(NO_TUNNEL);
         }
         let options = usize::from(first & 0x3f) * 4;
         self.ether_type(u16::from_be_bytes([a, b]), at + 8 + options)
@@ -167,7 +179,7 @@ impl Walk<'_> {
         let [flags, kind, _, _, _, _, _, _] = self.take::<8>(at)?;
         // version 1, and GTP rather than GTP'
         if flags & 0xf0 != 0x30 || kind != G_PDU {
-            return Ok(Peel::NoFlow);
+            return Err(NO_TUNNEL);
         }
         let mut header = 8;
         if flags & 0x07 != 0 {
@@ -193,10 +205,11 @@ impl Walk<'_> {
         const LENGTH: u16 = 0x4000;
         const SEQUENCE: u16 = 0x0800;
         const OFFSET: u16 = 0x0200;
+        const RESERVED: u16 = 0x34f0;
         let [a, b] = self.take::<2>(at)?;
         let flags = u16::from_be_bytes([a, b]);
-        if flags & CONTROL != 0 || flags & 0x0f != 2 {
-            return Ok(Peel::NoFlow);
+        if flags & (CONTROL | RESERVED) != 0 || flags & 0x0f != 2 {
+            return Err(NO_TUNNEL);
         }
         let mut at = at + 6;
         if flags & LENGTH != 0 {
@@ -212,6 +225,18 @@ impl Walk<'_> {
         self.ppp(at)
     }
 
+    /// AYIYA (draft-massar-v6ops-ayiya, section 3): identity of 2^n bytes, signature in words, operation 1 "forward".
+    fn ayiya(&mut self, at: usize, most: usize) -> Result<Peel, Peel> {
+        let [identity, signature, operation, next, _, _, _, _] = self.take::<8>(at)?;
+        let header = 8 + (1 << (identity >> 4)) + 4 * usize::from(signature >> 4);
+        match (operation & 0x0f, next) {
+            (1, ip::IP_IN_IP | ip::IPV6_IN_IP) => {
+                self.fitting_ip(at + header, most.saturating_sub(header))
+            }
+            _ => Err(NO_TUNNEL),
+        }
+    }
+
     /// Teredo (RFC 4380, section 5.1.1): authentication and origin before the IPv6 packet, both optional.
     fn teredo(&mut self, mut at: usize, mut most: usize) -> Result<Peel, Peel> {
         if let [0, 1, client, value, ..] = *self.from(at) {
@@ -225,7 +250,7 @@ impl Walk<'_> {
         }
         match self.from(at).first().map(|first| first >> 4) {
             Some(6) => self.fitting_ip(at, most),
-            _ => Ok(Peel::NoFlow),
+            _ => Err(NO_TUNNEL),
         }
     }
 }

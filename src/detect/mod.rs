@@ -3,22 +3,29 @@
 //! **Takes** [`FlowFacts`](crate::facts::FlowFacts) and [`CaptureFacts`](crate::facts::CaptureFacts). **Gives** an [`Assessment`]. **Keeps** nothing: pure functions.
 //! **Knows nothing of** packets' bytes, formatting, clocks.
 
+/// Resets and FINs: forged, or the named side's own.
+pub mod injection;
+/// Innocent causes, each tested against facts.
+pub mod innocent;
+/// Rates and losses that somebody imposed.
+pub mod shaping;
+
 mod finding;
 mod judged;
 mod rule;
-pub mod shaping;
+mod verdict;
 
 pub use finding::{
     Assessment, Evidence, Finding, FlowVerdict, Judgement, Kind, Level, Mechanism, Note, Parameter,
 };
 pub use judged::Judged;
 pub use rule::{About, Counts, Reading, Rule, Weighed};
+pub use verdict::assess;
 
-/// Judges all flows.
-pub fn assess(
-    _flows: &[crate::facts::FlowFacts],
-    _around: &crate::facts::CaptureFacts,
-    _wanted: &dyn Fn(&crate::facts::FlowFacts) -> bool,
-) -> Assessment {
-    Assessment::default()
+/// All rules, by family, innocent causes after the evidence of each.
+pub fn rules() -> impl Iterator<Item = &'static Rule> {
+    injection::rules::RULES
+        .iter()
+        .chain(injection::rules::INNOCENT)
+        .chain(shaping::RULES)
 }

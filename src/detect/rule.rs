@@ -108,12 +108,12 @@ impl Rule {
     /// Measures and weighs.
     #[must_use]
     pub fn weigh(&self, flow: &FlowFacts, around: &CaptureFacts) -> Weighed {
-        self.weighed((self.measure)(flow, around))
+        self.decide((self.measure)(flow, around))
     }
 
-    /// Weighs what was measured already.
+    /// Weighs what was measured.
     #[must_use]
-    pub fn weighed(&self, reading: Reading) -> Weighed {
+    pub fn decide(&self, reading: Reading) -> Weighed {
         match reading {
             Reading::Blind(why) => Weighed::Blind(why),
             Reading::Measured {

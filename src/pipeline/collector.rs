@@ -38,8 +38,16 @@ pub(super) fn collect(
             name_by_dns(flow, &book, catalogue);
         }
     }
-    let messenger: Vec<bool> = catalogue.services().map(|(id, _)| catalogue.is_messenger(id)).collect();
-    let is_messenger = |service: u16| messenger.get(usize::from(service)).copied().unwrap_or_default();
+    let messenger: Vec<bool> = catalogue
+        .services()
+        .map(|(id, _)| catalogue.is_messenger(id))
+        .collect();
+    let is_messenger = |service: u16| {
+        messenger
+            .get(usize::from(service))
+            .copied()
+            .unwrap_or_default()
+    };
     let mut around = CaptureFacts {
         flows: Vec::with_capacity(gathered.len()),
         first: remains.first.unwrap_or_default(),
@@ -50,9 +58,19 @@ pub(super) fn collect(
         ..CaptureFacts::default()
     };
     let mut flows = Vec::new();
-    for (index, Gathered { summary, detail, .. }) in gathered.into_iter().enumerate() {
+    for (
+        index,
+        Gathered {
+            summary, detail, ..
+        },
+    ) in gathered.into_iter().enumerate()
+    {
         if let Some(detail) = detail {
-            flows.push(FlowFacts { index: index as u32, summary: summary.clone(), detail: *detail });
+            flows.push(FlowFacts {
+                index: index as u32,
+                summary: summary.clone(),
+                detail: *detail,
+            });
         }
         around.flows.push(summary);
     }
@@ -79,14 +97,20 @@ pub(super) fn collect(
 
 /// Merges parts that are each in order of first packet.
 fn merge(mut parts: Vec<Vec<Gathered>>) -> Vec<Gathered> {
-    let Some(mut merged) = parts.pop() else { return Vec::new() };
+    let Some(mut merged) = parts.pop() else {
+        return Vec::new();
+    };
     for part in parts {
         let mut both = Vec::with_capacity(merged.len() + part.len());
         let (mut left, mut right) = (merged.into_iter().peekable(), part.into_iter().peekable());
         let key = |flow: &Gathered| (flow.summary.first, flow.summary.first_frame);
         loop {
             match (left.peek(), right.peek()) {
-                (Some(a), Some(b)) => both.extend(if key(a) <= key(b) { left.next() } else { right.next() }),
+                (Some(a), Some(b)) => both.extend(if key(a) <= key(b) {
+                    left.next()
+                } else {
+                    right.next()
+                }),
                 (Some(_), None) => both.extend(left.by_ref()),
                 (None, Some(_)) => both.extend(right.by_ref()),
                 (None, None) => break,
@@ -103,11 +127,16 @@ fn name_by_dns(flow: &mut Gathered, book: &NameBook, catalogue: &Catalogue) {
         return;
     }
     let key = flow.summary.key;
-    let Some(name) = book.name(key.b.address, key.a.address, flow.summary.first) else { return };
+    let Some(name) = book.name(key.b.address, key.a.address, flow.summary.first) else {
+        return;
+    };
     let found = {
         let clue = match &flow.detail {
             Some(detail) => clue(&detail.recognised, key.b, key.protocol, Some(name)),
-            None => Clue { dns_name: Some(name), ..Clue::of_server(key.b, key.protocol) },
+            None => Clue {
+                dns_name: Some(name),
+                ..Clue::of_server(key.b, key.protocol)
+            },
         };
         catalogue.classify(&clue)
     };
@@ -128,9 +157,19 @@ fn index_by<K: Ord>(flows: &[Summary], key: impl Fn(&Summary) -> K) -> Vec<u32> 
     index
 }
 
-fn outcomes(files: Vec<CaptureFile>, flows: &[Summary], undecoded: &UndecodedCounts) -> Vec<CaptureOutcome> {
-    let mut captures: Vec<CaptureOutcome> =
-        files.into_iter().map(|file| CaptureOutcome { file, duplicates: 0, undecoded: BTreeMap::new() }).collect();
+fn outcomes(
+    files: Vec<CaptureFile>,
+    flows: &[Summary],
+    undecoded: &UndecodedCounts,
+) -> Vec<CaptureOutcome> {
+    let mut captures: Vec<CaptureOutcome> = files
+        .into_iter()
+        .map(|file| CaptureOutcome {
+            file,
+            duplicates: 0,
+            undecoded: BTreeMap::new(),
+        })
+        .collect();
     for flow in flows {
         if flow.duplicates > 0
             && let Some(capture) = captures.get_mut(usize::from(flow.first_frame.capture()))

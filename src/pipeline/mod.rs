@@ -10,8 +10,8 @@ mod vantage;
 mod worker;
 
 use std::collections::BTreeMap;
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Barrier};
 
 use collector::Remains;
 use names::Names;
@@ -19,9 +19,9 @@ use reader::Dispatcher;
 use worker::Worker;
 
 use crate::capture::{Batch, CaptureFile, Run};
-use crate::service::Catalogue;
 use crate::detect::Assessment;
 use crate::facts::{CaptureFacts, FlowFacts, Vantage};
+use crate::service::Catalogue;
 
 /// Which flows may yield findings.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -109,12 +109,16 @@ const QUEUE: usize = 8;
 pub fn analyze(
     mut run: Run,
     settings: &Settings,
-    catalogue: &Arc<Catalogue>,
+    catalogue: &Catalogue,
     stop: &AtomicBool,
     progress: &mut dyn FnMut(u64, Option<u64>, u64),
 ) -> Analysis {
-    let names = Arc::new(Names::default());
-    let shards = if settings.max_flows < MIN_SHARDED_FLOWS { 1 } else { SHARDS };
+    let names = Names::default();
+    let shards = if settings.max_flows < MIN_SHARDED_FLOWS {
+        1
+    } else {
+        SHARDS
+    };
     let threads = settings.threads.clamp(1, shards);
     let barrier = Barrier::new(threads + 1);
     let (give_back, empties) = crossbeam_channel::unbounded();
@@ -126,7 +130,7 @@ pub fn analyze(
         for _ in 0..threads {
             let (sender, jobs) = crossbeam_channel::bounded::<reader::Job>(QUEUE);
             senders.push(sender);
-            let mut worker = Worker::new(shards, settings, Arc::clone(catalogue), Arc::clone(&names));
+            let mut worker = Worker::new(shards, settings, catalogue, &names);
             let (give_back, barrier) = (give_back.clone(), &barrier);
             let (last_sender, last) = crossbeam_channel::bounded(1);
             let handle = scope.spawn(move || {
@@ -163,7 +167,8 @@ pub fn analyze(
         drop(dispatcher);
         barrier.wait();
         for (last, handle) in workers {
-            drop(last.send(remains.last.unwrap_or_default()));
+            // a worker that is gone reads nothing
+            last.send(remains.last.unwrap_or_default()).ok();
             if let Ok((flows, undecoded, evicted)) = handle.join() {
                 parts.push(flows);
                 for (place, count) in undecoded {
@@ -174,7 +179,11 @@ pub fn analyze(
         }
     });
     remains.files = run.finish();
-    let hosts: Vec<_> = remains.files.iter().flat_map(|file| file.host_names.iter().cloned()).collect();
+    let hosts: Vec<_> = remains
+        .files
+        .iter()
+        .flat_map(|file| file.host_names.iter().cloned())
+        .collect();
     let book = names.book(&hosts);
     collector::collect(parts, remains, book, settings, catalogue)
 }

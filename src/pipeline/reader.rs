@@ -50,7 +50,11 @@ pub(super) struct Dispatcher {
 }
 
 impl Dispatcher {
-    pub(super) fn new(senders: Vec<Sender<Job>>, empties: Receiver<Vec<Item>>, shards: usize) -> Self {
+    pub(super) fn new(
+        senders: Vec<Sender<Job>>,
+        empties: Receiver<Vec<Item>>,
+        shards: usize,
+    ) -> Self {
         let pending = senders.iter().map(|_| Vec::new()).collect();
         Self {
             senders,
@@ -67,7 +71,10 @@ impl Dispatcher {
     /// Distributes a batch. False where no worker is left to take it.
     pub(super) fn batch(&mut self, batch: &Batch) -> bool {
         for packet in &batch.packets {
-            self.first = Some(self.first.map_or(packet.time, |first| first.min(packet.time)));
+            self.first = Some(
+                self.first
+                    .map_or(packet.time, |first| first.min(packet.time)),
+            );
             self.last = Some(self.last.map_or(packet.time, |last| last.max(packet.time)));
             let bytes = batch.bytes_of(packet);
             match peel(packet.link, bytes, packet.wire) {
@@ -87,7 +94,14 @@ impl Dispatcher {
                 Peel::Undecoded(reason) => self.count(packet.frame, reason),
                 Peel::Fragment { ip, vlan } => {
                     let piece = bytes.get(ip as usize..).unwrap_or_default();
-                    if !self.fragment(packet.time, packet.frame, piece, packet.wire.saturating_sub(ip), vlan, &batch.bytes) {
+                    if !self.fragment(
+                        packet.time,
+                        packet.frame,
+                        piece,
+                        packet.wire.saturating_sub(ip),
+                        vlan,
+                        &batch.bytes,
+                    ) {
                         return false;
                     }
                 }
@@ -125,7 +139,15 @@ impl Dispatcher {
                         return false;
                     }
                     let captured = (packet.bytes.len() as u32).saturating_sub(ip);
-                    let item = Item { hash, time, frame, start: ip, captured, wire: packet.wire.saturating_sub(ip), vlan };
+                    let item = Item {
+                        hash,
+                        time,
+                        frame,
+                        start: ip,
+                        captured,
+                        wire: packet.wire.saturating_sub(ip),
+                        vlan,
+                    };
                     self.push(item);
                     return self.flush(&Arc::new(packet.bytes));
                 }
@@ -136,7 +158,9 @@ impl Dispatcher {
                 }
                 Peel::Fragment { ip, .. } => {
                     let inner = packet.bytes.get(ip as usize..).unwrap_or_default();
-                    whole = self.fragments.feed(time, frame, inner, packet.wire.saturating_sub(ip));
+                    whole = self
+                        .fragments
+                        .feed(time, frame, inner, packet.wire.saturating_sub(ip));
                 }
             }
         }
@@ -158,7 +182,13 @@ impl Dispatcher {
             }
             let empty = self.empties.try_recv().unwrap_or_default();
             let items = std::mem::replace(pending, empty);
-            if sender.send(Job { bytes: Arc::clone(bytes), items }).is_err() {
+            if sender
+                .send(Job {
+                    bytes: Arc::clone(bytes),
+                    items,
+                })
+                .is_err()
+            {
                 return false;
             }
         }
@@ -166,12 +196,18 @@ impl Dispatcher {
     }
 
     fn count(&mut self, frame: Frame, reason: Undecoded) {
-        *self.undecoded.entry((frame.capture(), reason.name())).or_default() += 1;
+        *self
+            .undecoded
+            .entry((frame.capture(), reason.name()))
+            .or_default() += 1;
     }
 
     fn count_abandoned(&mut self) {
         for frame in self.fragments.abandoned() {
-            *self.undecoded.entry((frame.capture(), Undecoded::Fragment.name())).or_default() += 1;
+            *self
+                .undecoded
+                .entry((frame.capture(), Undecoded::Fragment.name()))
+                .or_default() += 1;
         }
     }
 }

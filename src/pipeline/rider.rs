@@ -21,26 +21,25 @@ pub(super) struct Stream {
 
 impl Rider {
     pub(super) fn stream(key: &FlowKey) -> Self {
-        Self::Stream(Box::new(Stream { recogniser: StreamRecogniser::new(key), order: BySide::default() }))
+        Self::Stream(Box::new(Stream {
+            recogniser: StreamRecogniser::new(key),
+            order: BySide::default(),
+        }))
     }
 
     pub(super) fn datagrams(key: &FlowKey) -> Self {
         Self::Datagrams(Box::new(DatagramRecogniser::new(key)))
     }
 
-    /// Whether it still wants bytes.
-    pub(super) const fn is_hungry(&self) -> bool {
-        matches!(self, Self::Stream(_) | Self::Datagrams(_))
-    }
-
     /// What was recognised, at the latest now.
     pub(super) fn finish(self) -> Option<Box<Recognised>> {
-        match self {
-            Self::Stream(stream) => Some(Box::new(stream.recogniser.finish())),
-            Self::Datagrams(recogniser) => Some(Box::new(recogniser.finish())),
-            Self::Recognised(recognised) => Some(recognised),
-            Self::Unknown => None,
-        }
+        let (dns, recognised) = match self {
+            Self::Stream(mut stream) => (stream.recogniser.take_dns(), stream.recogniser.finish()),
+            Self::Datagrams(mut recogniser) => (recogniser.take_dns(), recogniser.finish()),
+            Self::Recognised(recognised) => return Some(recognised),
+            Self::Unknown => return None,
+        };
+        Some(Box::new(Recognised { dns, ..recognised }))
     }
 
     /// Ends the recogniser and keeps what it found.
@@ -54,7 +53,10 @@ impl Rider {
 
 impl Stream {
     /// Takes a segment's payload. Full once nobody wants more of either side.
-    #[expect(clippy::too_many_arguments, reason = "one segment's context, taken apart by the caller")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one segment's context, taken apart by the caller"
+    )]
     pub(super) fn segment(
         &mut self,
         side: Side,
@@ -68,7 +70,9 @@ impl Stream {
         let order = self.order[side].get_or_insert_with(|| Reassembler::new(start));
         let recogniser = &mut self.recogniser;
         let mut appetite = Appetite::Hungry;
-        let reach = order.push(seq, payload, whole, |fresh| appetite = recogniser.bytes(side, fresh, frame, time));
+        let reach = order.push(seq, payload, whole, |fresh| {
+            appetite = recogniser.bytes(side, fresh, frame, time)
+        });
         if reach == Reach::Closed && appetite == Appetite::Hungry {
             appetite = self.recogniser.gap(side);
         }

@@ -1,13 +1,11 @@
-use std::sync::Arc;
-
 use crate::application::{
     Appetite, HostSource, Recognised, classify_datagram, datagram_may_start, stream_may_start,
 };
 use crate::decode::{Decoded, Transport, decode};
 use crate::facts::{Detail, Summary};
-use crate::flow::{Datagram, Finished, FlowTable, Hints, Measurement, Placed};
+use crate::flow::{Datagram, Finished, FlowTable, Hints, Measurement, PacketKind, Placed, Sink};
 use crate::service::{Catalogue, Clue};
-use crate::types::{Endpoint, Side, Timestamp};
+use crate::types::{Endpoint, FlowKey, Protocol, Side, Timestamp};
 
 use super::reader::{Item, Job, UndecodedCounts, shard_of};
 use super::rider::Rider;
@@ -27,28 +25,32 @@ pub(super) struct Gathered {
 }
 
 /// Owns the flows of some shards: decodes, follows, recognises and measures. Needs no thread, and asks no clock.
-pub(super) struct Worker {
+pub(super) struct Worker<'a> {
     /// One table a shard; those of other workers stay empty.
     shards: Vec<FlowTable<Rider>>,
-    catalogue: Arc<Catalogue>,
-    names: Arc<Names>,
-    scope: Scope,
-    flow_table: bool,
+    measurer: Measurer<'a>,
     gathered: Vec<Gathered>,
-    finished: Vec<Finished<Rider>>,
     pub(super) undecoded: UndecodedCounts,
 }
 
-impl Worker {
-    pub(super) fn new(shard_count: usize, settings: &Settings, catalogue: Arc<Catalogue>, names: Arc<Names>) -> Self {
+impl<'a> Worker<'a> {
+    pub(super) fn new(
+        shard_count: usize,
+        settings: &Settings,
+        catalogue: &'a Catalogue,
+        names: &'a Names,
+    ) -> Self {
         Self {
-            shards: (0..shard_count).map(|_| FlowTable::new(shard_limit(settings.max_flows, shard_count))).collect(),
-            catalogue,
-            names,
-            scope: settings.scope,
-            flow_table: settings.flow_table,
+            shards: (0..shard_count)
+                .map(|_| FlowTable::new(shard_limit(settings.max_flows, shard_count)))
+                .collect(),
+            measurer: Measurer {
+                catalogue,
+                names,
+                scope: settings.scope,
+                flow_table: settings.flow_table,
+            },
             gathered: Vec::new(),
-            finished: Vec::new(),
             undecoded: UndecodedCounts::new(),
         }
     }
@@ -60,23 +62,34 @@ impl Worker {
             // three passes, each of independent loads: the slots, the flows, then the work
             group.clear();
             for item in items {
-                let bytes = job.bytes.get(item.start as usize..item.start as usize + item.captured as usize).unwrap_or_default();
+                let bytes = job
+                    .bytes
+                    .get(item.start as usize..item.start as usize + item.captured as usize)
+                    .unwrap_or_default();
                 match decode(bytes, item.wire) {
                     Ok(Some(decoded)) => {
                         let shard = shard_of(item.hash, self.shards.len());
-                        let slot = self.shards.get(shard).map_or(0, |table| table.touch_slot(item.hash));
+                        let slot = self
+                            .shards
+                            .get(shard)
+                            .map_or(0, |table| table.touch_slot(item.hash));
                         group.push((item, decoded, shard, slot));
                     }
                     Ok(None) => {}
-                    Err(reason) => *self.undecoded.entry((item.frame.capture(), reason.name())).or_default() += 1,
+                    Err(reason) => {
+                        *self
+                            .undecoded
+                            .entry((item.frame.capture(), reason.name()))
+                            .or_default() += 1
+                    }
                 }
             }
             let mut touched = 0;
             for (_, _, shard, slot) in &group {
-                touched ^= self.shards.get(*shard).map_or(0, |table| table.touch_flow(*slot));
-            }
-            for (_, _, shard, slot) in &group {
-                touched ^= self.shards.get(*shard).map_or(0, |table| table.touch_log(*slot));
+                touched ^= self
+                    .shards
+                    .get(*shard)
+                    .map_or(0, |table| table.touch_flow(*slot));
             }
             std::hint::black_box(touched);
             for (item, decoded, shard, _) in &group {
@@ -90,43 +103,49 @@ impl Worker {
 
     /// Packet time has reached `now`: flows that have been silent for longer than they live are final.
     pub(super) fn advance(&mut self, now: Timestamp) {
-        let finished = &mut self.finished;
+        let mut outbox = self.measurer.outbox(now, true, &mut self.gathered);
         for table in &mut self.shards {
-            table.advance(now, &mut |flow| finished.push(flow));
+            table.advance(now, &mut outbox);
         }
-        self.gather(now, true);
     }
 
     /// The run is over, its last packet time was `last`: all flows are final.
-    pub(super) fn finish(mut self, last: Timestamp) -> (Vec<Gathered>, UndecodedCounts, (u64, u64)) {
+    pub(super) fn finish(
+        mut self,
+        last: Timestamp,
+    ) -> (Vec<Gathered>, UndecodedCounts, (u64, u64)) {
         let mut evicted = (0, 0);
-        for mut table in std::mem::take(&mut self.shards) {
+        for mut table in self.shards {
             let (flows, tcp) = table.evicted();
             evicted = (evicted.0 + flows, evicted.1 + tcp);
-            let mut drained = std::mem::take(&mut self.gathered);
-            table.drain(&mut |flow| {
-                if let Some(flow) = self.measure(flow, last, false) {
-                    drained.push(flow);
-                }
-            });
-            self.gathered = drained;
+            table.drain(&mut self.measurer.outbox(last, false, &mut self.gathered));
         }
-        self.gathered.sort_unstable_by_key(|flow| (flow.summary.first, flow.summary.first_frame));
+        self.gathered
+            .sort_unstable_by_key(|flow| (flow.summary.first, flow.summary.first_frame));
         (self.gathered, self.undecoded, evicted)
     }
 
     fn packet(&mut self, item: &Item, packet: &Decoded<'_>, shard: usize) {
-        let Some(table) = self.shards.get_mut(shard) else { return };
+        let Some(table) = self.shards.get_mut(shard) else {
+            return;
+        };
         let datagram = match packet.transport {
-            Transport::Udp => {
-                let class = classify_datagram(packet.payload);
-                Datagram { kind: class.kind, number: class.number, stream: class.stream }
-            }
+            Transport::Udp => classify_datagram(packet.payload),
             _ => Datagram::default(),
         };
-        let finished = &mut self.finished;
-        let placed =
-            table.packet(item.hash, item.time, item.frame, item.vlan, packet, datagram, &mut |flow| finished.push(flow));
+        if datagram.kind == PacketKind::Dns && datagram.stream == 1 {
+            self.measurer.names.expect();
+        }
+        let mut outbox = self.measurer.outbox(item.time, true, &mut self.gathered);
+        let placed = table.packet(
+            item.hash,
+            item.time,
+            item.frame,
+            item.vlan,
+            packet,
+            datagram,
+            &mut outbox,
+        );
         if let Some(placed) = placed
             && packet.payload_length > 0
             && !table.is_settled(placed)
@@ -141,39 +160,87 @@ impl Worker {
                 Transport::Icmp(_) => {}
             }
         }
-        if !self.finished.is_empty() {
-            self.gather(item.time, true);
+    }
+}
+
+/// Measures flows that are final and says whose they are.
+#[derive(Clone, Copy)]
+struct Measurer<'a> {
+    catalogue: &'a Catalogue,
+    names: &'a Names,
+    scope: Scope,
+    flow_table: bool,
+}
+
+/// Takes final flows out of a table.
+struct Outbox<'a, 'g> {
+    measurer: Measurer<'a>,
+    now: Timestamp,
+    /// Whether the run goes on, so that a name may still come from DNS.
+    early: bool,
+    gathered: &'g mut Vec<Gathered>,
+}
+
+impl Sink<Rider> for Outbox<'_, '_> {
+    fn wants_packets(&self, key: &FlowKey, rider: Option<&Rider>) -> bool {
+        let measurer = &self.measurer;
+        let spoke = rider.is_some_and(|rider| !matches!(rider, Rider::Unknown));
+        measurer.flow_table
+            || measurer.scope == Scope::All
+            || self.early
+            || spoke
+            || !measurer.names.is_empty()
+            || measurer.knows(key.a, key.protocol)
+            || measurer.knows(key.b, key.protocol)
+    }
+
+    fn take(&mut self, flow: Finished<Rider>) {
+        let flow = self.measurer.measure(flow, self.now, self.early);
+        self.gathered.push(flow);
+    }
+}
+
+impl<'a> Measurer<'a> {
+    const fn outbox<'g>(
+        &self,
+        now: Timestamp,
+        early: bool,
+        gathered: &'g mut Vec<Gathered>,
+    ) -> Outbox<'a, 'g> {
+        Outbox {
+            measurer: *self,
+            now,
+            early,
+            gathered,
         }
     }
 
-    /// Measures what has become final.
-    fn gather(&mut self, now: Timestamp, early: bool) {
-        while let Some(flow) = self.finished.pop() {
-            if let Some(flow) = self.measure(flow, now, early) {
-                self.gathered.push(flow);
-            }
-        }
-    }
-
-    /// Measures a final flow and says whose it is. `early` while the run goes on, when a name for it may still come from DNS.
-    fn measure(&self, flow: Finished<Rider>, now: Timestamp, early: bool) -> Option<Gathered> {
+    fn measure(&self, flow: Finished<Rider>, now: Timestamp, early: bool) -> Gathered {
         let mut flow = flow;
         let recognised = flow.rider.take().and_then(Rider::finish);
         let hints = Hints {
             request_from: recognised.as_ref().and_then(|recognised| recognised.client),
             service_at: self.service_at(&flow.key),
         };
+        let key = flow.key;
         let (measured, _) = flow.measure(hints, now);
-        let recognised = recognised.map(|recognised| *recognised).unwrap_or_default();
+        let mut recognised = recognised.map(|recognised| *recognised).unwrap_or_default();
+        for fact in std::mem::take(&mut recognised.dns) {
+            self.names.note_fact(&key, fact);
+        }
         let clue = clue(&recognised, measured.key.b, measured.key.protocol, None);
         let belonging = self.catalogue.classify(&clue);
         let summary = summary(&measured, belonging.service.0);
-        let named = belonging.host_source.is_some_and(|source| source < HostSource::Dns) || clue.signature.is_some();
+        let named = belonging
+            .host_source
+            .is_some_and(|source| source < HostSource::Dns)
+            || clue.signature.is_some();
         let messenger = self.catalogue.is_messenger(belonging.service);
         let keep = self.flow_table
             || messenger
             || is_heavy(&summary)
-            || is_troubled(&measured) && (self.scope == Scope::All || !named && (early || !self.names.is_empty()));
+            || is_troubled(&measured)
+                && (self.scope == Scope::All || !named && (early || !self.names.is_empty()));
         let detail = keep.then(|| {
             let mut detail = detail(measured, recognised, now);
             detail.host = belonging.host.zip(belonging.host_source);
@@ -181,19 +248,28 @@ impl Worker {
             detail.service_why = belonging.why.to_string();
             Box::new(detail)
         });
-        Some(Gathered { summary, detail, named })
+        Gathered {
+            summary,
+            detail,
+            named,
+        }
+    }
+
+    /// Whether the catalogue knows a messenger by this end alone.
+    fn knows(&self, end: Endpoint, protocol: Protocol) -> bool {
+        let found = self.catalogue.classify(&Clue::of_server(end, protocol));
+        self.catalogue.is_messenger(found.service)
     }
 
     /// Which end's address the catalogue knows, where ports do not tell the server.
-    fn service_at(&self, key: &crate::types::FlowKey) -> Option<Side> {
+    fn service_at(&self, key: &FlowKey) -> Option<Side> {
         if key.a.port < 1024 || key.b.port < 1024 {
             return None;
         }
-        let knows = |end: Endpoint| {
-            let found = self.catalogue.classify(&Clue::of_server(end, key.protocol));
-            self.catalogue.is_messenger(found.service)
-        };
-        match (knows(key.a), knows(key.b)) {
+        match (
+            self.knows(key.a, key.protocol),
+            self.knows(key.b, key.protocol),
+        ) {
             (true, false) => Some(Side::A),
             (false, true) => Some(Side::B),
             _ => None,
@@ -205,7 +281,11 @@ impl Worker {
 /// is not cut because its flows fell unevenly.
 fn shard_limit(max_flows: usize, shards: usize) -> usize {
     let share = max_flows / shards.max(1);
-    if shards <= 1 { max_flows } else { share + 4 * share.isqrt() }
+    if shards <= 1 {
+        max_flows
+    } else {
+        share + 4 * share.isqrt()
+    }
 }
 
 /// Enough bytes to serve as the baseline of rates: the contract's differential evidence asks for controls of this size.
@@ -221,14 +301,18 @@ fn is_troubled(flow: &Measurement) -> bool {
         || flow.client.unanswered.tries >= 2
         || flow.server.unanswered.tries >= 2
         || flow.client.fin.is_some() && flow.down.packets == 0
-        || flow.client.retransmissions + flow.client.fills + flow.server.retransmissions + flow.server.fills >= 3
+        || flow.client.retransmissions
+            + flow.client.fills
+            + flow.server.retransmissions
+            + flow.server.fills
+            >= 3
         || flow.down.data_packets == 0 && flow.up.data_packets > 0
 }
 
 pub(super) fn clue<'a>(
     recognised: &'a Recognised,
     server: Endpoint,
-    protocol: crate::types::Protocol,
+    protocol: Protocol,
     dns_name: Option<&'a str>,
 ) -> Clue<'a> {
     use crate::application::Application;
@@ -295,22 +379,38 @@ fn detail(flow: Measurement, recognised: Recognised, observed_until: Timestamp) 
     }
 }
 
-fn feed_stream(table: &mut FlowTable<Rider>, placed: Placed, item: &Item, packet: &Decoded<'_>, seq: crate::types::Seq) {
+fn feed_stream(
+    table: &mut FlowTable<Rider>,
+    placed: Placed,
+    item: &Item,
+    packet: &Decoded<'_>,
+    seq: crate::types::Seq,
+) {
     let start = table.stream_start(placed, seq);
     if table.rider(placed.flow).is_none() {
         if seq == start && !stream_may_start(packet.payload) {
             table.settle(placed);
             return;
         }
-        let Some(key) = table.key(placed.flow) else { return };
+        let Some(key) = table.key(placed.flow) else {
+            return;
+        };
         table.mount(placed.flow, Rider::stream(&key));
     }
-    let Some(rider) = table.rider(placed.flow) else { return };
+    let Some(rider) = table.rider(placed.flow) else {
+        return;
+    };
     let whole = packet.payload.len() as u64 >= u64::from(packet.payload_length);
     let appetite = match rider {
-        Rider::Stream(stream) => {
-            stream.segment(placed.side, start, seq, packet.payload, whole, item.frame, item.time)
-        }
+        Rider::Stream(stream) => stream.segment(
+            placed.side,
+            start,
+            seq,
+            packet.payload,
+            whole,
+            item.frame,
+            item.time,
+        ),
         _ => Appetite::Full,
     };
     if appetite == Appetite::Full {
@@ -321,13 +421,17 @@ fn feed_stream(table: &mut FlowTable<Rider>, placed: Placed, item: &Item, packet
 
 fn feed_datagram(table: &mut FlowTable<Rider>, placed: Placed, item: &Item, packet: &Decoded<'_>) {
     if table.rider(placed.flow).is_none() {
-        let Some(key) = table.key(placed.flow) else { return };
+        let Some(key) = table.key(placed.flow) else {
+            return;
+        };
         if !datagram_may_start(packet.payload, (key.a.port, key.b.port)) {
             return;
         }
         table.mount(placed.flow, Rider::datagrams(&key));
     }
-    let Some(rider) = table.rider(placed.flow) else { return };
+    let Some(rider) = table.rider(placed.flow) else {
+        return;
+    };
     let whole = packet.payload.len() as u64 >= u64::from(packet.payload_length);
     let appetite = match rider {
         Rider::Datagrams(recogniser) => {

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
@@ -248,7 +248,7 @@ pub fn lint(text: &str) -> Vec<CatalogueError> {
         faults.push((0, format!("more than {MAX_RANGES} ranges")));
         return sorted(text, faults);
     }
-    let mut ids: HashMap<&str, ()> = HashMap::new();
+    let mut ids: HashSet<&str> = HashSet::new();
     for entry in &file.service {
         let (at, id) = (entry.id.span().start, entry.id.get_ref().as_str());
         let shaped = |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_');
@@ -258,7 +258,7 @@ pub fn lint(text: &str) -> Vec<CatalogueError> {
                 format!("`{id}` is no service id: letters a to z, digits and _, and not `control`"),
             ));
         }
-        if ids.insert(id, ()).is_some() {
+        if !ids.insert(id) {
             faults.push((at, format!("service `{id}` stands twice")));
         }
         if entry.source.trim().is_empty() {

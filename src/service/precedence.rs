@@ -470,4 +470,44 @@ mod tests {
         };
         assert_eq!(service_of(&clue), "control");
     }
+
+    #[test]
+    #[ignore = "a measurement: cargo test --release measure_service -- --ignored --nocapture"]
+    fn measure_service_lookup() {
+        const ROUNDS: u32 = 1_000_000;
+        let catalogue = Catalogue::builtin();
+        let clues: Vec<(&str, Clue<'_>)> = vec![
+            ("address of nobody", at("203.0.113.77", 443, Protocol::Tcp)),
+            ("address of WhatsApp", whatsapp_front()),
+            (
+                "name of nobody",
+                Clue {
+                    sni: Some("rr4---sn-n8v7kn7r.example.com"),
+                    ..whatsapp_front()
+                },
+            ),
+            (
+                "name of Signal",
+                Clue {
+                    sni: Some("sfu.voip.signal.org"),
+                    ..whatsapp_front()
+                },
+            ),
+        ];
+        for (what, clue) in clues {
+            #[expect(clippy::disallowed_methods, reason = "a measurement needs a clock")]
+            let start = std::time::Instant::now();
+            for _ in 0..ROUNDS {
+                std::hint::black_box(catalogue.classify(std::hint::black_box(&clue)));
+            }
+            eprintln!("{what}: {:?} whole", start.elapsed() / ROUNDS);
+            #[expect(clippy::disallowed_methods, reason = "a measurement needs a clock")]
+            let start = std::time::Instant::now();
+            for _ in 0..ROUNDS {
+                let clue = std::hint::black_box(&clue);
+                std::hint::black_box(catalogue.ranges.find(clue.server, clue.protocol));
+            }
+            eprintln!("{what}: {:?} range lookup", start.elapsed() / ROUNDS);
+        }
+    }
 }

@@ -46,7 +46,6 @@ use case::Case;
 use ledger::Ledger;
 use loss::Pool;
 
-#[expect(unused_imports, reason = "the table of all rules takes them up")]
 pub(crate) use rules::RULES;
 
 /// Fewest data packets of a direction that is looked at.

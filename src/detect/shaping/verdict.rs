@@ -28,7 +28,7 @@ pub(super) fn weigh(case: &Case<'_>, mechanism: Mechanism) -> Option<Finding> {
     let mut evidence: Vec<Evidence> = Vec::new();
     for (rule, usage) in RULES.iter().zip(USES) {
         if usage.of.contains(&mechanism)
-            && let Weighed::Evidence(found) = rule.weighed((usage.read)(case))
+            && let Weighed::Evidence(found) = rule.decide((usage.read)(case))
         {
             evidence.push(found);
         }

@@ -1,0 +1,150 @@
+//! `explain`: what a rule measures, its limit, its source.
+
+use dpiscope::detect::{self, Counts, Mechanism, Rule};
+use dpiscope::report::{mechanism_words, wrapped};
+
+use super::args::ExplainArgs;
+use super::near::near;
+use super::output::print;
+use super::{Exit, Failure};
+
+/// What the detectors look for.
+const MECHANISMS: [Mechanism; 14] = [
+    Mechanism::ForgedRst,
+    Mechanism::RewrittenReply,
+    Mechanism::ForgedFin,
+    Mechanism::SynUnanswered,
+    Mechanism::HelloUnanswered,
+    Mechanism::DelayedDrop,
+    Mechanism::StalledAfterBytes,
+    Mechanism::EndpointKilled,
+    Mechanism::ConnectionLimit,
+    Mechanism::QuicInitialUnanswered,
+    Mechanism::MediaUnanswered,
+    Mechanism::Policing,
+    Mechanism::Shaping,
+    Mechanism::RandomDrop,
+];
+
+/// Explains one name, or lists all.
+pub(crate) fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
+    let rules: Vec<&Rule> = detect::rules().collect();
+    let text = match &args.name {
+        None => overview(&rules),
+        Some(name) => explained(name, &rules)?,
+    };
+    print(|out| out.write_all(text.as_bytes()))?;
+    Ok(Exit::Done)
+}
+
+/// A rule is named `group.what`, an innocent cause by one word.
+fn is_cause(rule: &Rule) -> bool {
+    !rule.name.contains('.')
+}
+
+fn overview(rules: &[&Rule]) -> String {
+    let mut text = String::from(
+        "Evidence rules: each measures one thing, and what it adds for or against is summed up\n",
+    );
+    let row = |text: &mut String, name: &str, words: &str| {
+        text.push_str(&wrapped(&format!("  {name:<28} "), words));
+    };
+    for rule in rules.iter().filter(|rule| !is_cause(rule)) {
+        row(&mut text, rule.name, rule.about.measures);
+    }
+    text.push_str("\nInnocent causes: each is tested before anything is called interference\n");
+    for rule in rules.iter().filter(|rule| is_cause(rule)) {
+        row(&mut text, rule.name, rule.about.why);
+    }
+    text.push_str("\nMechanisms: what may have happened\n");
+    for mechanism in MECHANISMS {
+        row(&mut text, mechanism.name(), mechanism_words(mechanism));
+    }
+    text
+}
+
+fn explained(name: &str, rules: &[&Rule]) -> Result<String, Failure> {
+    if let Some(rule) = rules.iter().find(|rule| rule.name == name) {
+        return Ok(in_full(rule));
+    }
+    if let Some(mechanism) = MECHANISMS.iter().find(|mechanism| mechanism.name() == name) {
+        return Ok(wrapped(&format!("{name}: "), mechanism_words(*mechanism)));
+    }
+    let names: Vec<&str> = rules
+        .iter()
+        .map(|rule| rule.name)
+        .chain(MECHANISMS.iter().map(|mechanism| mechanism.name()))
+        .collect();
+    Err(Failure::refused(format!(
+        "unknown rule '{name}'; near to it: {}; `dpiscope explain` lists all",
+        near(name, &names).join(", ")
+    )))
+}
+
+fn in_full(rule: &Rule) -> String {
+    let mut text = format!("{}\n", rule.name);
+    let mut entry = |name: &str, words: &str| {
+        if !words.is_empty() {
+            text.push_str(&wrapped(&format!("  {name:<12}"), words));
+        }
+    };
+    entry("measures", rule.about.measures);
+    entry("why", rule.about.why);
+    let (edge, limit) = match rule.counts {
+        Counts::AtLeast(limit) => ("at least", limit),
+        Counts::AtMost(limit) => ("at most", limit),
+    };
+    entry("counts", &format!("{edge} {limit} {}", rule.unit));
+    entry(
+        "weight",
+        &format!(
+            "{:+} where it counts, {:+} where it was measured and does not (natural logarithm of odds)",
+            rule.weight_for, rule.weight_against
+        ),
+    );
+    entry("also from", &rule.about.innocent.join("; "));
+    entry("blind to", rule.about.blind_to);
+    entry("source", rule.source);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use dpiscope::detect::{About, Reading};
+
+    use super::*;
+
+    const TABLE: [Rule; 1] = [Rule {
+        name: "rst.hop_limit",
+        measure: |_, _| Reading::Blind("a test"),
+        about: &About {
+            measures: "distance between hop limits",
+            why: "a box sits nearer",
+            innocent: &["a load balancer answers"],
+            blind_to: "a rewritten reply",
+        },
+        counts: Counts::AtLeast(2.0),
+        unit: "hops",
+        weight_for: 1.9,
+        weight_against: -0.2,
+        source: "docs/detection.md, R7",
+    }];
+
+    #[test]
+    fn a_rule_is_explained_from_its_row() {
+        let text = explained("rst.hop_limit", &TABLE.each_ref()).expect("known");
+        assert!(
+            text.contains("at least 2 hops") && text.contains("+1.9"),
+            "{text}"
+        );
+        assert!(text.contains("docs/detection.md, R7"), "{text}");
+    }
+
+    #[test]
+    fn an_unknown_rule_gets_its_neighbours() {
+        let Err(Failure::Refused(words)) = explained("rst.hoplimit", &TABLE.each_ref()) else {
+            panic!("it is unknown");
+        };
+        assert!(words.contains("near to it: rst.hop_limit;"), "{words}");
+    }
+}

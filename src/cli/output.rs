@@ -1,0 +1,94 @@
+//! Where results go: stdout or a file, whole, and quietly gone where nobody reads.
+
+use std::fs::OpenOptions;
+use std::io::{self, BufWriter, ErrorKind, IsTerminal as _, Write};
+use std::path::{Path, PathBuf};
+
+use super::Failure;
+
+/// Where results go.
+#[derive(Debug)]
+pub(crate) enum Output {
+    /// Standard output.
+    Stdout,
+    /// A file.
+    File(PathBuf),
+}
+
+impl Output {
+    /// Makes sure, before any work, that `path` can be written and is none of the `inputs`.
+    pub(crate) fn open(path: Option<&Path>, inputs: &[PathBuf]) -> Result<Self, Failure> {
+        let Some(path) = path.filter(|path| *path != Path::new("-")) else {
+            return Ok(Self::Stdout);
+        };
+        if let Ok(here) = path.canonicalize()
+            && inputs
+                .iter()
+                .any(|input| input.canonicalize().is_ok_and(|input| input == here))
+        {
+            return Err(Failure::refused(format!(
+                "-o {}: this is one of the captures to be read; name another file",
+                path.display()
+            )));
+        }
+        OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map_err(|error| cannot_write(path, &error))?;
+        Ok(Self::File(path.to_owned()))
+    }
+
+    /// Whether colours and the like would be seen by somebody.
+    pub(crate) fn is_terminal(&self) -> bool {
+        matches!(self, Self::Stdout) && io::stdout().is_terminal()
+    }
+
+    /// Hands a buffered writer to `fill` and flushes it.
+    pub(crate) fn write(
+        &self,
+        fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<(), Failure> {
+        match self {
+            Self::Stdout => {
+                let mut out = BufWriter::new(io::stdout().lock());
+                match fill(&mut out).and_then(|()| out.flush()) {
+                    Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(Failure::PipeClosed),
+                    Err(error) => Err(Failure::refused(format!("cannot write to stdout: {error}"))),
+                    Ok(()) => Ok(()),
+                }
+            }
+            Self::File(path) => OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .open(path)
+                .and_then(|file| {
+                    let mut out = BufWriter::new(file);
+                    fill(&mut out)?;
+                    out.flush()
+                })
+                .map_err(|error| cannot_write(path, &error)),
+        }
+    }
+}
+
+fn cannot_write(path: &Path, error: &io::Error) -> Failure {
+    Failure::refused(format!("cannot write {}: {error}", path.display()))
+}
+
+/// Writes to stdout.
+pub(crate) fn print(fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
+    Output::Stdout.write(fill)
+}
+
+/// Whether the user allows colours (no-color.org: any value but an empty one forbids them).
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads NO_COLOR, and TERM beside it"
+)]
+pub(crate) fn colour_allowed() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        && std::env::var("TERM").is_ok_and(|terminal| terminal != "dumb")
+}

@@ -1,0 +1,38 @@
+//! SIGINT and SIGTERM ask the run to stop and to show what it has; a second one ends the program at once.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+
+/// What the signals left behind.
+pub(crate) struct Signals {
+    /// Set by the first signal; the engine polls it.
+    pub(crate) stop: Arc<AtomicBool>,
+    number: Arc<AtomicUsize>,
+}
+
+impl Signals {
+    /// Listens from now on.
+    pub(crate) fn listen() -> io::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let number = Arc::new(AtomicUsize::new(0));
+        for signal in [SIGINT, SIGTERM] {
+            // In this order: the second signal finds the flag set, the first does not.
+            flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stop))?;
+            flag::register(signal, Arc::clone(&stop))?;
+            flag::register_usize(signal, Arc::clone(&number), signal as usize)?;
+        }
+        Ok(Self { stop, number })
+    }
+
+    /// The signal that came, if one did.
+    pub(crate) fn came(&self) -> Option<u8> {
+        match self.number.load(Ordering::SeqCst) {
+            0 => None,
+            number => u8::try_from(number).ok(),
+        }
+    }
+}

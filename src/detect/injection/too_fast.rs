@@ -1,0 +1,107 @@
+//! `rst.too_fast`: could the named side have answered so soon?
+
+use crate::detect::rule::{About, Reading};
+use crate::facts::{CaptureFacts, FlowFacts, PacketFact};
+
+use super::case::{Case, NO_CASE, is_opening};
+
+pub(in crate::detect) const ABOUT: About = About {
+    measures: "time from the packet that a reset answers to the reset, as a share of the smallest round trip to the named side",
+    why: "the answer of the true peer takes a whole round trip; that of a box nearer by takes less",
+    innocent: &[
+        "a proxy near the client that splits the connection (its round trips are short too)",
+    ],
+    blind_to: "a box next to the peer, a rewritten packet of the peer's own, and paths shorter than 5 ms",
+};
+
+/// Below this, scheduling on either host is as long as the path.
+const SHORTEST_PATH_NS: i64 = 5_000_000;
+
+pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Reading {
+    let Some(case) = Case::of(flow, around) else {
+        return Reading::Blind(NO_CASE);
+    };
+    let Some(round_trip) = case.round_trip(around) else {
+        return Reading::Blind("the round trip to the named side is not known");
+    };
+    if round_trip < SHORTEST_PATH_NS {
+        return Reading::Blind("the path is too short to time an answer");
+    }
+    let fastest = case
+        .suspects
+        .iter()
+        .filter_map(|suspect| {
+            answered(&case, suspect)
+                .map(|packet| (suspect.time.since(packet.time), suspect.frame, packet.frame))
+        })
+        .min();
+    let Some((delay, suspect, answered)) = fastest else {
+        return Reading::Blind("the packet that it answers is not in the capture");
+    };
+    let share = delay as f64 / round_trip as f64;
+    Reading::measured(
+        share,
+        [answered, suspect],
+        format!(
+            "{:.1} ms after the packet that it acknowledges, on a path of {:.1} ms",
+            delay as f64 / 1e6,
+            round_trip as f64 / 1e6
+        ),
+    )
+}
+
+/// The packet of the other side that `suspect` shows it has received: the first copy, which makes the delay long.
+fn answered<'f>(case: &Case<'f>, suspect: &PacketFact) -> Option<&'f PacketFact> {
+    let mut before = case.other().filter(|packet| packet.frame < suspect.frame);
+    if suspect.is_ack() {
+        before.find(|packet| packet.seq_end() > packet.seq && packet.seq_end() >= suspect.ack)
+    } else {
+        before.find(|packet| packet.is_ack() && !is_opening(packet) && packet.ack == suspect.seq)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::injection::testing::{Story, around, value};
+
+    #[test]
+    fn a_reset_sooner_than_the_path_allows_is_not_the_servers() {
+        let flow = Story::new()
+            .handshake(40)
+            .hello()
+            .wait(4)
+            .forge_with(|_| {})
+            .build();
+        assert!(value(&measure(&flow, &around())).is_some_and(|share| share < 0.2));
+    }
+
+    #[test]
+    fn one_round_trip_is_fair() {
+        let flow = Story::new()
+            .handshake(40)
+            .hello()
+            .wait(41)
+            .forge_with(|_| {})
+            .build();
+        assert!(value(&measure(&flow, &around())).is_some_and(|share| share > 1.0));
+    }
+
+    #[test]
+    fn an_abort_that_has_not_seen_the_clients_last_packet_yet_is_fair() {
+        let flow = Story::new()
+            .handshake(40)
+            .hello()
+            .wait(40)
+            .data_down(600)
+            .forge_with(|rst| rst.ack = 1)
+            .build();
+        assert!(value(&measure(&flow, &around())).is_some_and(|share| share > 0.9));
+    }
+
+    #[test]
+    fn a_short_path_cannot_be_timed() {
+        let flow = Story::new().handshake(1).hello().forge_with(|_| {}).build();
+        assert_eq!(value(&measure(&flow, &around())), None);
+    }
+}

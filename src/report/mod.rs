@@ -1,0 +1,28 @@
+//! Shows what was found: the contract's JSON, one event a line, or text for people.
+//!
+//! **Takes** an [`Input`]: captures, facts and the detectors' assessment. **Gives** a [`Report`] and bytes to a writer. **Keeps** nothing.
+//! **Knows nothing of** threads and exit codes.
+
+mod filter;
+
+mod json;
+
+mod model;
+
+mod ndjson;
+
+mod summary;
+
+mod text;
+
+mod wrap;
+
+pub use filter::display_filter;
+pub use json::json;
+pub use model::{
+    Capture, CaptureInput, Dns, DnsOutcome, Ends, Evidence, Finding, Flow, Input, Limits, Note,
+    Report, Service, Shown, Tool, Totals, Vantage, Verdict,
+};
+pub use ndjson::ndjson;
+pub use text::{Look, mechanism_words, text};
+pub use wrap::{WIDTH, wrapped};
