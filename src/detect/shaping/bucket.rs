@@ -36,6 +36,8 @@ pub(in crate::detect) struct Fit {
     pub(in crate::detect) inflation_behind: Option<f64>,
     /// The same before the capture point.
     pub(in crate::detect) inflation_before: Option<f64>,
+    /// Share of the arrivals since the first loss that were spaced as a queue of this rate spaces them, where the losses lie before the capture point.
+    pub(in crate::detect) evenness: Option<f64>,
     /// The delay that a full queue would have made, in seconds, if it were as short as the losses allow.
     pub(in crate::detect) queue_s: f64,
     /// Place in the ledger of the first loss.
@@ -45,10 +47,10 @@ pub(in crate::detect) struct Fit {
 impl Fit {
     /// How much better than chance the bucket tells losses from passes: 1 is always right, 0 or less is chance.
     ///
-    /// Youden's J with the contradicted passes counted twice: a policer may lose a packet that the capture's clock says it had tokens for, but an empty one
+    /// Youden's J with the contradicted passes counted thrice: a policer may lose a packet that the capture's clock says it had tokens for, but an empty one
     /// passes nothing. On the labelled captures it is 0.65 or more behind policers.
     pub(in crate::detect) fn agreement(&self) -> f64 {
-        self.explained - 2.0 * self.contradicted
+        self.explained - 3.0 * self.contradicted
     }
 
     /// How improbable it is that so many losses met an empty bucket by chance, given how many passes did, in nats: the logarithm of the likelihood
@@ -69,7 +71,14 @@ impl Fit {
     ///
     /// Behind the capture point two signs must agree, the delay at the losses and its course with the level, since a sender's own burst also
     /// delays for a moment; unless one is overwhelming. Before the capture point only the delay at the losses is known.
+    ///
+    /// Where neither is known, evenly spaced arrivals tell: a queue lets packets out one by one at its rate, whatever is lost at its other end.
     pub(in crate::detect) fn queued(&self) -> Option<f64> {
+        if self.inflation_before.is_none()
+            && let Some(evenness) = self.evenness
+        {
+            return Some(if evenness >= EVEN { evenness } else { 0.0 });
+        }
         let behind = self.inflation_behind.map(|inflation| {
             let ratio = if inflation < LEAST_INFLATION {
                 0.0
@@ -96,6 +105,9 @@ impl Fit {
 
 /// Share of a full queue's delay above which losses are a queue's. On the labelled captures policers have at most 0.1 here, shapers at least 0.33.
 pub(in crate::detect) const QUEUED: f64 = 0.25;
+
+/// Share of evenly spaced arrivals from which on they left a queue.
+const EVEN: f64 = 0.7;
 
 /// Delay growth in seconds that is measurable at all.
 const LEAST_INFLATION: f64 = 0.003;
@@ -440,6 +452,7 @@ pub(in crate::detect) fn fit(ledger: &Ledger) -> Option<Fit> {
         queueing: None,
         inflation_behind: at_losses(ledger, &ledger.after),
         inflation_before: at_losses(ledger, &ledger.before),
+        evenness: ledger.evenness(rate, tested[0].time),
         queue_s: shortest / rate,
         first_loss,
     };

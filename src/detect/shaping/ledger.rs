@@ -66,7 +66,7 @@ fn soonest_repeat(flow: &FlowFacts) -> i64 {
     })
 }
 
-/// Time between packets of one window as they arrive: the lower quartile of the gaps. A lost packet was at least so far behind the one before it.
+/// Time between packets of one window as they arrive: the lowest tenth of the gaps. A lost packet was at least so far behind the one before it.
 fn spacing(events: &[Event], up: bool) -> i64 {
     let mut gaps: Vec<i64> = Vec::new();
     let mut last = None;
@@ -80,7 +80,7 @@ fn spacing(events: &[Event], up: bool) -> i64 {
         last = Some(event.time);
     }
     gaps.sort_unstable();
-    gaps.get(gaps.len() / 4).copied().unwrap_or(0)
+    gaps.get(gaps.len() / 10).copied().unwrap_or(0)
 }
 
 /// Payload of a full segment where nobody announced an MSS: Ethernet's 1500 bytes less 52 of headers with time stamps.
@@ -110,6 +110,7 @@ impl Ledger {
         let mut building = Building {
             segment,
             ledger: Self::default(),
+            ends: Vec::new(),
             latest: BTreeMap::new(),
             outstanding: VecDeque::new(),
             highest: None,
@@ -146,6 +147,7 @@ impl Ledger {
                 building.acknowledgement(event);
             }
         }
+        building.forget_unacknowledged();
         let mut ledger = building.ledger;
         // A hole that was never filled, or was filled by a reordered packet, is no transmission that we know of.
         ledger.sent.retain(|sent| !sent.unseen || sent.lost);
@@ -193,6 +195,31 @@ impl Ledger {
         union
     }
 
+    /// Share of the arrivals from `from` on that followed the one before them by just the time that their bytes take at `rate` (bytes per second). Near 1 behind a
+    /// queue that is served at that rate. Only where the losses lie before the capture point: else it is the sender's spacing that is seen.
+    pub(in crate::detect) fn evenness(&self, rate: f64, from: i64) -> Option<f64> {
+        /// Jitter that still counts as even, in seconds, and as a share of the time.
+        const JITTER: (f64, f64) = (0.000_8, 0.04);
+        if self.sent.iter().any(|sent| sent.lost && !sent.unseen) {
+            return None;
+        }
+        let arrivals: Vec<&Sent> = self
+            .sent
+            .iter()
+            .filter(|sent| !sent.unseen && sent.time >= from)
+            .collect();
+        let mut even = 0_u32;
+        let mut all = 0_u32;
+        for pair in arrivals.windows(2) {
+            let [before, after] = pair else { continue };
+            let gap = (after.time - before.time) as f64 / 1e9;
+            let due = f64::from(after.bytes) / rate;
+            all += 1;
+            even += u32::from((gap - due).abs() <= JITTER.0.max(JITTER.1 * due));
+        }
+        (all >= 20).then(|| f64::from(even) / f64::from(all))
+    }
+
     /// How many were lost.
     pub(in crate::detect) fn losses(&self) -> usize {
         self.sent.iter().filter(|sent| sent.lost).count()
@@ -215,6 +242,8 @@ fn least(delays: &[Delay]) -> i64 {
 struct Building {
     segment: u32,
     ledger: Ledger,
+    /// Where each transmission ends in the stream.
+    ends: Vec<i64>,
     /// Start of a piece of the stream to its end and the place of its latest transmission.
     latest: BTreeMap<i64, (i64, usize)>,
     /// Pieces that no acknowledgement has covered yet: end, place, and whether nothing was missing before them.
@@ -325,7 +354,25 @@ impl Building {
                 unseen: true,
                 repeat: false,
             });
+            self.ends.push(right);
             self.latest.insert(left, (right, place));
+        }
+    }
+
+    /// What was never acknowledged was sent into silence, if it was sent again: that is a blackhole's business and says nothing of rates.
+    fn forget_unacknowledged(&mut self) {
+        if self.acked == i64::MIN {
+            return;
+        }
+        let acked = self.acked;
+        let mut ends = self.ends.iter();
+        let silence = |sent: &Sent, end: i64| end > acked && !sent.unseen;
+        if (self.ledger.sent.iter().zip(&self.ends))
+            .any(|(sent, end)| silence(sent, *end) && sent.lost)
+        {
+            self.ledger
+                .sent
+                .retain(|sent| ends.next().is_none_or(|end| !silence(sent, *end)));
         }
     }
 
@@ -362,6 +409,7 @@ impl Building {
                 unseen: false,
                 repeat,
             });
+            self.ends.push(right);
             self.latest.insert(left, (right, place));
             if !repeat {
                 self.outstanding
