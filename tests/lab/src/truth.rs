@@ -216,17 +216,19 @@ fn reset_shows(seen: &[Sight], vantage: Vantage, rtt_ms: f64, mechanism: &str) -
     if mechanism == "tspu_rewrite" {
         return seen.iter().any(|s| !s.forged && s.way == toward_us);
     }
-    let usual: Vec<u8> = seen
-        .iter()
-        .filter(|s| !s.forged && s.way == toward_us)
-        .map(|s| s.v.hop_limit)
-        .collect();
-    let Some(&usual) = usual.last() else {
+    let others = || seen.iter().filter(|s| !s.forged && s.way == toward_us);
+    let Some(last) = others().next_back() else {
         return false;
     };
-    let strange = ours
-        .iter()
-        .any(|s| s.v.hop_limit.abs_diff(usual) >= 3 || s.v.payload() > 0 || s.alien_clock);
+    // A SYN/ACK alone is a poor witness: whoever fronts for a server may answer SYNs for it.
+    let least = if others().any(|s| s.v.flags & SYN == 0) {
+        3
+    } else {
+        8
+    };
+    let strange = ours.iter().any(|s| {
+        s.v.hop_limit.abs_diff(last.v.hop_limit) >= least || s.v.payload() > 0 || s.alien_clock
+    });
     let goes_on = seen
         .iter()
         .any(|s| !s.forged && s.way == toward_us && s.at > first.at && s.v.payload() > 0);
