@@ -59,46 +59,47 @@ impl<'a> Worker<'a> {
     pub(super) fn job(&mut self, job: &Job) {
         let mut group = Vec::with_capacity(GROUP);
         for items in job.items.chunks(GROUP) {
-            // three passes, each of independent loads: the slots, the flows, then the work
+            // Passes of independent loads, so that a group's cache misses overlap: the table's slots, then the flows. What the passes
+            // find is kept apart from what is decoded: copying a value that is still on its way from memory would wait for it.
+            let mut slots = [0; GROUP];
+            for (slot, item) in slots.iter_mut().zip(items) {
+                *slot = self
+                    .table(item)
+                    .map_or(0, |table| table.touch_slot(item.hash));
+            }
             group.clear();
             for item in items {
+                let start = item.start as usize;
                 let bytes = job
                     .bytes
-                    .get(item.start as usize..item.start as usize + item.captured as usize)
+                    .get(start..start + item.captured as usize)
                     .unwrap_or_default();
                 match decode(bytes, item.wire) {
-                    Ok(Some(decoded)) => {
-                        let shard = shard_of(item.hash, self.shards.len());
-                        let slot = self
-                            .shards
-                            .get(shard)
-                            .map_or(0, |table| table.touch_slot(item.hash));
-                        group.push((item, decoded, shard, slot));
-                    }
+                    Ok(Some(decoded)) => group.push((item, decoded)),
                     Ok(None) => {}
                     Err(reason) => {
-                        *self
-                            .undecoded
-                            .entry((item.frame.capture(), reason.name()))
-                            .or_default() += 1
+                        let count = self.undecoded.entry((item.frame.capture(), reason.name()));
+                        *count.or_default() += 1;
                     }
                 }
             }
             let mut touched = 0;
-            for (_, _, shard, slot) in &group {
-                touched ^= self
-                    .shards
-                    .get(*shard)
-                    .map_or(0, |table| table.touch_flow(*slot));
+            for (slot, item) in slots.iter().zip(items) {
+                touched ^= self.table(item).map_or(0, |table| table.touch_flow(*slot));
             }
             std::hint::black_box(touched);
-            for (item, decoded, shard, _) in &group {
-                self.packet(item, decoded, *shard);
+            for (item, decoded) in &group {
+                self.packet(item, decoded);
             }
         }
         if let Some(item) = job.items.last() {
             self.advance(item.time);
         }
+    }
+
+    /// The table that holds a packet's flow.
+    fn table(&self, item: &Item) -> Option<&FlowTable<Rider>> {
+        self.shards.get(shard_of(item.hash, self.shards.len()))
     }
 
     /// Packet time has reached `now`: flows that have been silent for longer than they live are final.
@@ -125,7 +126,8 @@ impl<'a> Worker<'a> {
         (self.gathered, self.undecoded, evicted)
     }
 
-    fn packet(&mut self, item: &Item, packet: &Decoded<'_>, shard: usize) {
+    fn packet(&mut self, item: &Item, packet: &Decoded<'_>) {
+        let shard = shard_of(item.hash, self.shards.len());
         let Some(table) = self.shards.get_mut(shard) else {
             return;
         };
