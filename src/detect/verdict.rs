@@ -4,7 +4,7 @@ use crate::facts::{CaptureFacts, FlowFacts, Summary, Vantage};
 use crate::types::Protocol;
 
 use super::finding::{Assessment, Finding, FlowVerdict, Judgement, Level};
-use super::{Judged, injection};
+use super::{Judged, blackhole, injection};
 
 /// Judges all flows; `wanted` says which may yield findings.
 #[must_use]
@@ -14,7 +14,10 @@ pub fn assess(
     wanted: &dyn Fn(&FlowFacts) -> bool,
 ) -> Assessment {
     // the order is one of precedence: who resets a flow also silences it, and who silences it also slows it down
-    let families = [injection::judge(flows, around, wanted)];
+    let families = [
+        injection::judge(flows, around, wanted),
+        blackhole::judge(flows, around, wanted),
+    ];
     let mut verdicts: Vec<FlowVerdict> = around.flows.iter().map(without_detail).collect();
     for flow in flows {
         if let Some(verdict) = verdicts.get_mut(flow.index as usize) {

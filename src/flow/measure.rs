@@ -40,6 +40,8 @@ pub struct Measurement {
     pub down: Tally,
     /// When the server was heard.
     pub activity: Activity,
+    /// When the client was heard.
+    pub client_activity: Activity,
     /// Usual hop limits of both sides as captured; 0 where there is none.
     pub hop_limits: [u8; 2],
     /// Round trips.
@@ -117,6 +119,7 @@ impl<Rider> Finished<Rider> {
             up: measured.tallies.a,
             down: measured.tallies.b,
             activity: measured.activity.b,
+            client_activity: measured.activity.a,
             hop_limits,
             rtt: measured.rtt,
             client: measured.sides.a,
