@@ -83,16 +83,23 @@ pub struct DnsFact {
     pub asked: Option<(Timestamp, Frame)>,
     /// How often it was asked: retries count.
     pub questions: u32,
-    /// When and in which frame the first answer came.
-    pub answered: Option<(Timestamp, Frame)>,
-    /// Response code of the first answer.
-    pub rcode: Option<u8>,
-    /// Addresses of the first answer.
+    /// The first answer, and the first later one that disagrees with it, as beside a forged one.
+    pub answers: Vec<DnsReply>,
+}
+
+/// One answer.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct DnsReply {
+    /// When it came.
+    pub time: Timestamp,
+    /// Its frame.
+    pub frame: Frame,
+    /// Response code.
+    pub rcode: u8,
+    /// Addresses of the name and its aliases.
     pub addresses: Vec<Address>,
-    /// Whether the first answer offers keys for encrypted hellos.
+    /// Whether it offers keys for encrypted hellos.
     pub ech: bool,
-    /// A later answer to the same question that disagrees, as forged ones do: when, which frame, what it said.
-    pub contradicted: Option<(Timestamp, Frame, Vec<Address>)>,
 }
 
 /// The message in one datagram.
@@ -402,11 +409,7 @@ impl DnsConversation {
                 kind: message.kind,
                 asked: None,
                 questions: 0,
-                answered: None,
-                rcode: None,
-                addresses: Vec::new(),
-                ech: false,
-                contradicted: None,
+                answers: Vec::new(),
             });
         }
         let place = known.map_or(self.facts.len().saturating_sub(1), |known| recent + known);
@@ -416,13 +419,21 @@ impl DnsConversation {
         if !message.answer {
             fact.questions = fact.questions.saturating_add(1);
             fact.asked = fact.asked.or(Some((time, frame)));
-        } else if fact.answered.is_none() {
-            fact.answered = Some((time, frame));
-            fact.rcode = Some(message.rcode);
-            fact.addresses.clone_from(&message.addresses);
-            fact.ech = message.ech;
-        } else if fact.contradicted.is_none() && disagree(fact, message) {
-            fact.contradicted = Some((time, frame, message.addresses.clone()));
+            return;
+        }
+        let news = match fact.answers.as_slice() {
+            [] => true,
+            [first] => disagree(first, message),
+            _ => false,
+        };
+        if news {
+            fact.answers.push(DnsReply {
+                time,
+                frame,
+                rcode: message.rcode,
+                addresses: message.addresses.clone(),
+                ech: message.ech,
+            });
         }
     }
 
@@ -435,14 +446,13 @@ impl DnsConversation {
 
 /// Whether a second answer says something that the first does not: another code, or no address in common. Retries to a load balancer may
 /// give other addresses too, so this is context, never a finding.
-fn disagree(fact: &DnsFact, message: &DnsMessage) -> bool {
-    fact.rcode != Some(message.rcode)
-        || (fact.addresses != message.addresses
-            && !message.truncated
-            && !message
-                .addresses
-                .iter()
-                .any(|address| fact.addresses.contains(address)))
+fn disagree(first: &DnsReply, message: &DnsMessage) -> bool {
+    let common = message
+        .addresses
+        .iter()
+        .any(|address| first.addresses.contains(address));
+    first.rcode != message.rcode
+        || (first.addresses != message.addresses && !message.truncated && !common)
 }
 
 /// Holds for all inputs: bounds are kept, and a frame lies within the input. For tests and fuzzing.
@@ -579,15 +589,14 @@ mod tests {
         let [fact] = facts.as_slice() else {
             panic!("{facts:?}")
         };
-        assert_eq!(
-            (fact.asked, fact.answered, fact.questions),
-            (Some(at(1)), Some(at(3)), 2)
-        );
-        assert_eq!(fact.addresses, forged.addresses);
-        assert_eq!(
-            fact.contradicted,
-            Some((at(4).0, at(4).1, answer.addresses))
-        );
+        assert_eq!((fact.asked, fact.questions), (Some(at(1)), 2));
+        let [first, other] = fact.answers.as_slice() else {
+            panic!("{fact:?}")
+        };
+        assert_eq!((first.time, first.frame), at(3));
+        assert_eq!(first.addresses, forged.addresses);
+        assert_eq!((other.time, other.frame), at(4));
+        assert_eq!(other.addresses, answer.addresses);
     }
 
     #[test]

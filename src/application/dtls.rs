@@ -91,6 +91,12 @@ pub fn records(payload: &[u8]) -> impl Iterator<Item = DtlsRecord<'_>> {
     .take(MAX_RECORDS)
 }
 
+/// Whether a datagram begins with a whole record.
+#[must_use]
+pub fn is_record(payload: &[u8]) -> bool {
+    records(payload).next().is_some()
+}
+
 /// The handshake messages in a record in clear.
 pub fn handshakes<'a>(record: &DtlsRecord<'a>) -> impl Iterator<Item = DtlsHandshake<'a>> {
     let clear = record.content == 22 && record.epoch == 0;

@@ -12,6 +12,7 @@
     reason = "bytes come from an enemy"
 )]
 
+mod call;
 mod datagram;
 mod datagram_class;
 pub mod dns;
@@ -218,6 +219,8 @@ pub struct Recognised {
     pub record_missing_up: u32,
     /// Whether two different hellos share a sequence range, as tools against DPI send them.
     pub evasion_suspected: bool,
+    /// DNS questions of this flow and what became of them.
+    pub dns: Vec<dns::DnsFact>,
     /// Calls: software and realm of STUN, whether consent or allocation worked, as kept raw by `stun`.
     pub call: Option<Box<CallFacts>>,
 }

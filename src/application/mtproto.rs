@@ -7,7 +7,7 @@
 
 use aes::cipher::{KeyIvInit, StreamCipher};
 
-use super::Progress;
+use super::{Application, Arrival, Progress, Recognised};
 
 /// The longest frame that is waited for in order to be sure.
 const MAX_WAIT: usize = 4_096;
@@ -35,6 +35,26 @@ pub struct MtprotoHello {
     pub transport: Transport,
     /// Whether the stream is obfuscated.
     pub obfuscated: bool,
+}
+
+/// Claims a stream that begins like MTProto's, and notes it.
+pub(super) fn claim(first: &[u8], arrival: &Arrival, found: &mut Recognised) -> Progress<()> {
+    let (hello, used) = match client_hello(first) {
+        Progress::Done { message, used } => (message, used),
+        Progress::NeedMore => return Progress::NeedMore,
+        Progress::NotThis => return Progress::NotThis,
+    };
+    found.application = Application::Mtproto;
+    found.signature = Some(if hello.obfuscated {
+        ("telegram", "MTProto, obfuscated, opened with its own key")
+    } else {
+        ("telegram", "MTProto in clear")
+    });
+    found.client = Some(arrival.side);
+    found.hello_frame = Some(arrival.frame);
+    found.hello_time = Some(arrival.time);
+    found.hello_end = used as u32;
+    Progress::Done { message: (), used }
 }
 
 /// The client's first bytes.
@@ -182,7 +202,12 @@ fn obfuscated(bytes: &[u8]) -> Progress<MtprotoHello> {
             | [0x16, 0x03, ..]
             | [_, _, _, _, 0, 0, 0, 0, ..]
     );
-    if reserved {
+    // Text of another protocol need not wait for 64 bytes: sixteen printable ones in a row are no random opening.
+    let text = (bytes.first_chunk::<16>()).is_some_and(|head| {
+        head.iter()
+            .all(|byte| matches!(byte, b' '..=b'~' | b'\r' | b'\n' | b'\t'))
+    });
+    if reserved || text {
         return Progress::NotThis;
     }
     let Some(opening) = bytes.first_chunk::<OPENING>() else {

@@ -7,7 +7,7 @@
 //! The frames hold a protobuf `HandshakeMessage` (whatsmeow, `waWa6`): field 2 is the client's hello, field 3 the server's, and field 1 of
 //! either is a 32-byte ephemeral key. Android clients send the first four bytes as a packet of their own, so only the stream tells.
 
-use super::Progress;
+use super::{Application, Arrival, Progress, Recognised};
 
 /// The longest routing block that is believed; two and four bytes have been seen, and the length field would allow 2^24.
 const MAX_ROUTING: usize = 1_024;
@@ -34,6 +34,31 @@ pub struct NoiseHello {
     pub routing: Option<usize>,
     /// Length of the first frame.
     pub frame: usize,
+}
+
+/// Why a flow is WhatsApp's, for people.
+const WHY: (&str, &str) = ("whatsapp", "WhatsApp's Noise handshake");
+
+/// Claims a stream that begins with a hello of either side, and notes it.
+pub(super) fn claim(first: &[u8], arrival: &Arrival, found: &mut Recognised) -> Progress<()> {
+    let (client, used) = match (client_hello(first), server_hello(first)) {
+        (Progress::Done { used, .. }, _) => (true, used),
+        (_, Progress::Done { used, .. }) => (false, used),
+        (Progress::NotThis, Progress::NotThis) => return Progress::NotThis,
+        _ => return Progress::NeedMore,
+    };
+    found.application = Application::WhatsappNoise;
+    found.signature = Some(WHY);
+    if client {
+        found.client = Some(arrival.side);
+        found.hello_frame = Some(arrival.frame);
+        found.hello_time = Some(arrival.time);
+        found.hello_end = used as u32;
+    } else {
+        found.client = found.client.or(Some(arrival.side.other()));
+        found.server_hello_frame = Some(arrival.frame);
+    }
+    Progress::Done { message: (), used }
 }
 
 /// The client's prologue and the head of its hello.

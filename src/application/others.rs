@@ -1,6 +1,6 @@
 //! Openings of messengers that are known by a few bytes: Discord's voice, Viber.
 
-use super::Progress;
+use super::{Arrival, Progress, Recognised};
 
 /// Whether a datagram is Discord's address discovery: type 1 or 2, length 70, 74 bytes in all (Discord developer documentation, "IP
 /// discovery").
@@ -30,6 +30,18 @@ pub fn viber(bytes: &[u8]) -> Progress<usize> {
         }
     } else {
         Progress::NotThis
+    }
+}
+
+/// Claims a stream that begins like Viber's, and notes it.
+pub(super) fn claim(first: &[u8], _: &Arrival, found: &mut Recognised) -> Progress<()> {
+    match viber(first) {
+        Progress::Done { used, .. } => {
+            found.signature = Some(("viber", "Viber's opening: its length and a mark"));
+            Progress::Done { message: (), used }
+        }
+        Progress::NeedMore => Progress::NeedMore,
+        Progress::NotThis => Progress::NotThis,
     }
 }
 

@@ -26,6 +26,9 @@ const BYTE_ORDER: u32 = 0x1a2b_3c4d;
 /// The longest block that is kept in memory to be read: wiretap's `MAX_BLOCK_SIZE`, or the longest packet of any link type (D-Bus, USB).
 const MAX_BLOCK: usize = (128 << 20) + 4096;
 
+/// Interfaces of one section that are kept; a machine has a few, and a block of 20 bytes must not take more than that for ever.
+const MAX_INTERFACES: usize = 1 << 16;
+
 /// Host names kept of one file; each took at least 10 bytes of it.
 const MAX_HOST_NAMES: usize = 1 << 20;
 
@@ -353,6 +356,11 @@ impl Pcapng {
         else {
             return Err("an interface description block too short for its fields".to_owned());
         };
+        if self.interfaces.len() >= MAX_INTERFACES {
+            return Err(format!(
+                "more than {MAX_INTERFACES} interfaces in one section"
+            ));
+        }
         let link = LinkType(link);
         let mut interface = Interface {
             link,
@@ -910,6 +918,17 @@ mod tests {
         assert_eq!(walked.used, writer.bytes.len());
         assert!(matches!(walked.stop, Stop::Skip(0xffff_ffe8)));
     }
+    #[test]
+    fn interfaces_without_end_are_damage() {
+        let mut writer = Writer::new(false);
+        for _ in 0..=MAX_INTERFACES {
+            writer.interface(1, 0, &[]);
+        }
+        let (pcapng, _, walked) = writer.walk();
+        assert_eq!(pcapng.interfaces.len(), MAX_INTERFACES);
+        assert!(matches!(walked.stop, Stop::Damage(_)));
+    }
+
     #[test]
     fn what_is_longer_than_a_buffer_is_skipped_or_kept_as_it_should() {
         let mut writer = Writer::new(false);

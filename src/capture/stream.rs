@@ -220,6 +220,9 @@ enum Compression {
     Xz,
 }
 
+/// What an LZ4 legacy frame begins with.
+const LZ4_LEGACY: [u8; 4] = [0x02, 0x21, 0x4c, 0x18];
+
 /// What stands where a member may begin.
 enum Next {
     Member(Compression),
@@ -258,9 +261,8 @@ impl Next {
             // RFC 8878, section 3.1.1
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Self::Member(Compression::Zstd),
             // LZ4 frame format 1.6.4, "Magic Number" and "Legacy frame"
-            [0x04, 0x22, 0x4d, 0x18, ..] | [0x02, 0x21, 0x4c, 0x18, ..] => {
-                Self::Member(Compression::Lz4)
-            }
+            [0x04, 0x22, 0x4d, 0x18, ..] => Self::Member(Compression::Lz4),
+            [a, b, c, d, ..] if [a, b, c, d] == LZ4_LEGACY => Self::Member(Compression::Lz4),
             // the .xz file format 1.2.1, section 2.1.1.1
             [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Self::Member(Compression::Xz),
             // RFC 8878, section 3.1.2; LZ4 has the same
@@ -297,7 +299,11 @@ enum State {
     Between(Peek),
     Gzip(Box<flate2::bufread::GzDecoder<Peek>>),
     Zstd(Box<ruzstd::decoding::StreamingDecoder<Peek, ruzstd::decoding::FrameDecoder>>),
-    Lz4(Box<lz4_flex::frame::FrameDecoder<Peek>>),
+    Lz4 {
+        member: Box<lz4_flex::frame::FrameDecoder<Peek>>,
+        /// A legacy frame ends where the file does; others have an end mark.
+        legacy: bool,
+    },
     Xz(Box<liblzma::bufread::XzDecoder<Peek>>),
     Ended,
 }
@@ -331,7 +337,10 @@ impl State {
         }
         Ok(match compression {
             Compression::Gzip => Self::Gzip(Box::new(flate2::bufread::GzDecoder::new(peek))),
-            Compression::Lz4 => Self::Lz4(Box::new(lz4_flex::frame::FrameDecoder::new(peek))),
+            Compression::Lz4 => Self::Lz4 {
+                legacy: peek.peek(4)?.starts_with(&LZ4_LEGACY),
+                member: Box::new(lz4_flex::frame::FrameDecoder::new(peek)),
+            },
             Compression::Zstd => Self::Zstd(Box::new(
                 ruzstd::decoding::StreamingDecoder::new(peek).map_err(io::Error::other)?,
             )),
@@ -355,7 +364,7 @@ impl Read for Members {
                 State::Between(_) => 0,
                 State::Gzip(member) => member.read(buffer)?,
                 State::Zstd(member) => member.read(buffer)?,
-                State::Lz4(member) => member.read(buffer)?,
+                State::Lz4 { member, .. } => member.read(buffer)?,
                 State::Xz(member) => member.read(buffer)?,
                 State::Ended => return Ok(0),
             };
@@ -366,10 +375,10 @@ impl Read for Members {
                 State::Between(peek) => peek,
                 State::Gzip(member) => member.into_inner(),
                 State::Xz(member) => member.into_inner(),
-                State::Lz4(member) => {
+                State::Lz4 { member, legacy } => {
                     let peek = member.into_inner();
                     // lz4_flex 0.14 takes the end of its input for the end of a frame, unless a block has begun.
-                    if peek.starved {
+                    if peek.starved && !legacy {
                         return Err(cut_short());
                     }
                     peek
@@ -495,6 +504,20 @@ mod tests {
             assert!(end.is_err(), "{name}");
             assert!(bytes == plain, "{name}");
         }
+    }
+
+    #[test]
+    fn a_legacy_lz4_frame_ends_with_its_file() {
+        let plain = noise(100_000);
+        let block = lz4_flex::block::compress(&plain);
+        let mut stored = LZ4_LEGACY.to_vec();
+        stored.extend((block.len() as u32).to_le_bytes());
+        stored.extend(block);
+        let (_, bytes, end) = read(&stored, false);
+        end.unwrap();
+        assert!(bytes == plain);
+        stored.pop();
+        assert!(read(&stored, false).2.is_err());
     }
 
     #[test]

@@ -63,7 +63,7 @@ pub(crate) struct AnalyzeArgs {
     #[arg(short = 'f', value_name = "BPF")]
     pub(crate) filter: Option<String>,
 
-    /// Write the packets that findings cite to a capture file
+    /// Write the packets that findings cite to a capture file (not yet available: refused)
     #[arg(short = 'w', value_name = "EVIDENCE.pcapng")]
     pub(crate) write: Option<PathBuf>,
 

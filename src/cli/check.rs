@@ -1,6 +1,7 @@
 //! `check`: captures against what must be found in them.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -50,7 +51,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Exit, Failure> {
                 failed += 1;
                 let mut text = format!("{:<8} {}\n", "FAILED", case.name());
                 for line in differences {
-                    text.push_str(&format!("    {line}\n"));
+                    let _ = writeln!(text, "    {line}");
                 }
                 Some(text)
             }

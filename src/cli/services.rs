@@ -1,5 +1,6 @@
 //! The service catalogue, for people.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -68,8 +69,8 @@ fn list(catalogue: &Catalogue, out: &mut dyn io::Write) -> io::Result<()> {
     writeln!(out)?;
     writeln!(
         out,
-        "{:<14}{:<24}{:<11}{:>6}{:>8}  {}",
-        "Service", "Name", "Class", "Names", "Ranges", "Checked"
+        "{:<14}{:<24}{:<11}{:>6}{:>8}  Checked",
+        "Service", "Name", "Class", "Names", "Ranges"
     )?;
     for (_, service) in catalogue.services() {
         writeln!(
@@ -116,11 +117,11 @@ fn in_full(service: &Service) -> String {
     for range in &service.ranges {
         let mut words = range.cidr.clone();
         if let Some((first, last)) = range.hosts {
-            words.push_str(&format!(", last octet {first} to {last}"));
+            let _ = write!(words, ", last octet {first} to {last}");
         }
         if !range.ports.is_empty() {
             let ports: Vec<String> = range.ports.iter().map(ToString::to_string).collect();
-            words.push_str(&format!(", only {}", ports.join(" ")));
+            let _ = write!(words, ", only {}", ports.join(" "));
         }
         entry("range", &words);
     }

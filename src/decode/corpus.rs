@@ -293,19 +293,19 @@ fn real_captures_hold_the_flows_that_tshark_sees() {
             }
         }
         if !lines.is_empty() {
-            println!(
+            eprintln!(
                 "{name}: {} differ; undecoded {:?}, no flow {}",
                 lines.len(),
                 seen.undecoded,
                 seen.no_flow
             );
             for line in lines.iter().take(5) {
-                println!("{line}");
+                eprintln!("{line}");
             }
             differing.insert(name.to_owned());
         }
     }
-    println!("{} of {files} captures differ", differing.len());
+    eprintln!("{} of {files} captures differ", differing.len());
     assert!(files > 400, "the corpus is incomplete: {files} references");
     let known = KNOWN.map(|(name, _)| name.to_owned()).into();
     let surprising: Vec<_> = differing.difference(&known).collect();

@@ -459,7 +459,7 @@ mod tests {
         let mut fragments = Fragments::default();
         let mut given_up = 0;
         for number in 0..5_000_u64 {
-            let packet = v4_piece(ip::UDP, number as u16, 0x2000, &[0; 32_000]);
+            let packet = v4_piece(ip::UDP, number as u16, 0x2000, &vec![0; 32_000]);
             feed(&mut fragments, number, &packet);
             assert!(fragments.bytes <= MAX_BYTES);
             assert!(fragments.datagrams.len() <= MAX_DATAGRAMS);

@@ -71,18 +71,34 @@ pub(super) struct Piece {
 /// that cut packets and forget to say so are common, and receivers see no such packets. A length shorter than the header is [`Undecoded::BadIp`].
 #[inline]
 pub(super) fn parse(bytes: &[u8], wire: u32) -> Result<Ip<'_>, Undecoded> {
-    let wire = wire.max(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+    let wire = at_least(bytes, wire);
     match bytes.first().map(|first| first >> 4) {
-        Some(4) => v4(bytes, wire),
-        Some(6) => v6(bytes, wire),
+        Some(4) => match v4(bytes, wire)? {
+            ip if ip.protocol == AUTHENTICATION && ip.piece.is_none() => extensions(bytes, ip, 9),
+            ip => Ok(ip),
+        },
+        Some(6) => match v6(bytes, wire)? {
+            ip if matches!(ip.protocol, TCP | UDP) => Ok(ip),
+            ip => extensions(bytes, ip, 6),
+        },
         Some(_) => Err(Undecoded::BadIp),
         None => Err(Undecoded::Truncated),
     }
 }
 
-/// IPv4 (RFC 791, section 3.1).
+/// A record is as long as its captured bytes at least, whatever its header says.
 #[inline]
-fn v4(bytes: &[u8], wire: u32) -> Result<Ip<'_>, Undecoded> {
+pub(super) fn at_least(bytes: &[u8], wire: u32) -> u32 {
+    wire.max(u32::try_from(bytes.len()).unwrap_or(u32::MAX))
+}
+
+/// IPv4's header (RFC 791, section 3.1), without an AH behind it.
+#[expect(
+    clippy::inline_always,
+    reason = "measured: handing the header over in memory costs more than reading it"
+)]
+#[inline(always)]
+pub(super) fn v4(bytes: &[u8], wire: u32) -> Result<Ip<'_>, Undecoded> {
     let Some(fixed) = bytes.first_chunk::<20>() else {
         return Err(Undecoded::Truncated);
     };
@@ -103,7 +119,7 @@ fn v4(bytes: &[u8], wire: u32) -> Result<Ip<'_>, Undecoded> {
         at: 0,
         named_at: 0,
     });
-    let ip = Ip {
+    Ok(Ip {
         source: Address::v4([fixed[12], fixed[13], fixed[14], fixed[15]]),
         destination: Address::v4([fixed[16], fixed[17], fixed[18], fixed[19]]),
         v6: false,
@@ -121,16 +137,16 @@ fn v4(bytes: &[u8], wire: u32) -> Result<Ip<'_>, Undecoded> {
             length - header,
         ),
         piece,
-    };
-    if ip.protocol == AUTHENTICATION && ip.piece.is_none() {
-        return extensions(bytes, ip, 9);
-    }
-    Ok(ip)
+    })
 }
 
-/// IPv6 (RFC 8200, section 3).
-#[inline]
-fn v6(bytes: &[u8], wire: u32) -> Result<Ip<'_>, Undecoded> {
+/// IPv6's fixed header (RFC 8200, section 3).
+#[expect(
+    clippy::inline_always,
+    reason = "measured: handing the header over in memory costs more than reading it"
+)]
+#[inline(always)]
+pub(super) fn v6(bytes: &[u8], wire: u32) -> Result<Ip<'_>, Undecoded> {
     let Some((fixed, rest)) = bytes.split_first_chunk::<8>() else {
         return Err(Undecoded::Truncated);
     };
@@ -145,7 +161,7 @@ fn v6(bytes: &[u8], wire: u32) -> Result<Ip<'_>, Undecoded> {
         stated => stated,
     };
     let word = u32::from_be_bytes([fixed[0], fixed[1], fixed[2], fixed[3]]);
-    let ip = Ip {
+    Ok(Ip {
         source: Address(*source),
         destination: Address(*destination),
         v6: true,
@@ -160,11 +176,7 @@ fn v6(bytes: &[u8], wire: u32) -> Result<Ip<'_>, Undecoded> {
         payload_length,
         payload: up_to(payload, payload_length),
         piece: None,
-    };
-    if matches!(ip.protocol, TCP | UDP) {
-        return Ok(ip);
-    }
-    extensions(bytes, ip, 6)
+    })
 }
 
 /// Walks the extension headers behind the fixed header (RFC 8200, section 4; AH also in IPv4: RFC 4302). `named_at` is the place of the byte

@@ -25,7 +25,7 @@ pub(super) fn v4_piece(protocol: u8, id: u16, fragment: u16, payload: &[u8]) -> 
     bytes
 }
 
-/// An IPv6 packet from 2001:db8::1 to 2001:db8::2.
+/// An IPv6 packet from `2001:db8::1` to `2001:db8::2`.
 pub(super) fn v6(next: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0x60, 0, 0, 0];
     bytes.extend((payload.len() as u16).to_be_bytes());

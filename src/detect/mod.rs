@@ -9,6 +9,8 @@ pub mod blackhole;
 pub mod injection;
 /// Innocent causes, each tested against facts.
 pub mod innocent;
+/// Rates and losses that somebody imposed.
+pub mod shaping;
 
 mod finding;
 mod judged;
@@ -29,4 +31,5 @@ pub fn rules() -> impl Iterator<Item = &'static Rule> {
         .chain(injection::rules::INNOCENT)
         .chain(blackhole::rules::RULES)
         .chain(blackhole::rules::INNOCENT)
+        .chain(shaping::RULES)
 }

@@ -4,7 +4,7 @@ use crate::facts::{CaptureFacts, FlowFacts, Summary, Vantage};
 use crate::types::Protocol;
 
 use super::finding::{Assessment, Finding, FlowVerdict, Judgement, Level};
-use super::{Judged, blackhole, injection};
+use super::{Judged, blackhole, injection, shaping};
 
 /// Judges all flows; `wanted` says which may yield findings.
 #[must_use]
@@ -17,6 +17,7 @@ pub fn assess(
     let families = [
         injection::judge(flows, around, wanted),
         blackhole::judge(flows, around, wanted),
+        shaping::judge(flows, around, wanted),
     ];
     let mut verdicts: Vec<FlowVerdict> = around.flows.iter().map(without_detail).collect();
     for flow in flows {

@@ -9,8 +9,11 @@ use super::side::{IpIdLaw, SideFacts, Suffix};
 /// Most holes of a stream that are followed at once; a real path has a handful, so past it the oldest counts as lost for good.
 const MAX_HOLES: usize = 64;
 
-/// Most segments timed for a round trip at once.
-const MAX_TIMED: usize = 64;
+/// Segments timed for a round trip at once: enough that one is always under way, few enough to lie in place.
+const MAX_TIMED: usize = 8;
+
+/// Frames of an unanswered suffix that are kept from its start, and from its end.
+const SUFFIX_FRAMES: usize = 8;
 
 /// A gap in what arrived of a stream.
 #[derive(Clone, Copy, Debug)]
@@ -29,15 +32,30 @@ pub(super) struct Half {
     high_seq: Seq,
     holes: VecDeque<Hole>,
     /// Ends of segments whose acknowledgement will give a round trip.
-    timed: VecDeque<(i64, Timestamp)>,
+    timed: Timed,
     /// Whether a packet is the same as the one before it, but for its time.
     last_ack: Option<(i64, u16)>,
     window_closed_since: Option<Timestamp>,
     ids: Ids,
-    suffix_frames: VecDeque<Frame>,
+    suffix_head: [Frame; SUFFIX_FRAMES],
+    suffix_tail: [Frame; SUFFIX_FRAMES],
+    syn_hop_limits: HopLimits,
+    ack_hop_limits: HopLimits,
+    data_hop_limits: HopLimits,
     pub(super) window_closed: bool,
     pub(super) facts: SideFacts,
 }
+
+/// Segments under way, oldest first.
+#[derive(Debug, Default)]
+struct Timed {
+    segments: [(i64, Timestamp); MAX_TIMED],
+    used: usize,
+}
+
+/// Hop limits with counts, at most four values.
+#[derive(Clone, Copy, Debug, Default)]
+struct HopLimits([(u8, u32); 4]);
 
 /// Counts that tell a law of IPv4 identifications.
 #[derive(Debug, Default)]
@@ -165,12 +183,10 @@ impl Half {
         if matches!(role, Role::New | Role::Ahead) {
             self.facts.new_bytes += (end - seq.max(self.high)).max(0) as u64;
             self.raise(end);
-            if self.timed.len() < MAX_TIMED {
-                self.timed.push_back((end, record.time));
-            }
+            self.timed.add(end, record.time);
         } else if role == Role::Retransmission {
             // Karn: a segment that was sent twice times nothing (RFC 6298, section 3)
-            self.timed.retain(|(timed, _)| *timed <= seq);
+            self.timed.forget_after(seq);
         }
         self.facts.in_order_end = self.in_order_end();
         (role, seq)
@@ -218,14 +234,7 @@ impl Half {
         if ack <= self.facts.acked || ack > self.high + MAX_AHEAD {
             return (None, false);
         }
-        let mut sample = None;
-        while let Some((end, sent)) = self.timed.front().copied() {
-            if end > ack {
-                break;
-            }
-            sample = Some(time.since(sent));
-            self.timed.pop_front();
-        }
+        let sample = self.timed.take(ack).map(|sent| time.since(sent));
         // acknowledged, but never seen here: the capture lost it, not the path
         while let Some(hole) = self.holes.front().copied() {
             if hole.from >= ack {
@@ -268,13 +277,13 @@ impl Half {
     /// Notes what every packet shows of its sender's stack.
     pub(super) fn stack(&mut self, record: &Record) {
         let limits = if record.flags & 0x02 != 0 {
-            &mut self.facts.syn_hop_limits
+            &mut self.syn_hop_limits
         } else if record.payload() > 0 || !record.is_tcp() {
-            &mut self.facts.data_hop_limits
+            &mut self.data_hop_limits
         } else {
-            &mut self.facts.ack_hop_limits
+            &mut self.ack_hop_limits
         };
-        count(limits, record.hop_limit);
+        limits.count(record.hop_limit);
         if let Some(id) = record.ip_id() {
             self.ids.seen += 1;
             self.ids.zero += u32::from(id == 0);
@@ -301,20 +310,20 @@ impl Half {
         suffix.retries += u32::from(again);
         suffix.bytes = unacked;
         suffix.largest = suffix.largest.max(record.ip_length());
-        if suffix.frames.len() < 8 {
-            suffix.frames.push(record.frame());
+        let place = suffix.tries as usize - 1;
+        let frames = if place < SUFFIX_FRAMES {
+            &mut self.suffix_head
         } else {
-            if self.suffix_frames.len() == 8 {
-                self.suffix_frames.pop_front();
-            }
-            self.suffix_frames.push_back(record.frame());
+            &mut self.suffix_tail
+        };
+        if let Some(frame) = frames.get_mut(place % SUFFIX_FRAMES) {
+            *frame = record.frame();
         }
     }
 
     /// The other side answered: nothing is open.
     pub(super) fn answered(&mut self) {
         self.facts.unanswered = Suffix::default();
-        self.suffix_frames.clear();
     }
 
     /// The other side sent something that advances nothing.
@@ -325,19 +334,51 @@ impl Half {
         self.facts.unanswered.peer_last = Some(time);
     }
 
+    /// The hop limit that most of its packets have, payload first.
+    pub(super) fn usual_hop_limit(&self) -> u8 {
+        [
+            self.data_hop_limits,
+            self.ack_hop_limits,
+            self.syn_hop_limits,
+        ]
+        .iter()
+        .find_map(|limits| {
+            limits
+                .0
+                .iter()
+                .filter(|(_, seen)| *seen > 0)
+                .max_by_key(|(limit, seen)| (*seen, std::cmp::Reverse(*limit)))
+        })
+        .map_or(0, |(limit, _)| *limit)
+    }
+
     /// The measurements, complete.
     pub(super) fn finish(mut self, end: Timestamp) -> SideFacts {
         if let Some(since) = self.window_closed_since {
             self.facts.zero_window_ns += end.since(since).max(0);
         }
-        self.facts.unanswered.frames.extend(self.suffix_frames);
-        for limits in [
-            &mut self.facts.syn_hop_limits,
-            &mut self.facts.ack_hop_limits,
-            &mut self.facts.data_hop_limits,
-        ] {
-            limits.sort_by_key(|(limit, seen)| (std::cmp::Reverse(*seen), *limit));
+        let tries = self.facts.unanswered.tries as usize;
+        let (head, tail) = (
+            tries.min(SUFFIX_FRAMES),
+            tries.saturating_sub(SUFFIX_FRAMES),
+        );
+        let oldest = tail % SUFFIX_FRAMES;
+        let frames = &mut self.facts.unanswered.frames;
+        frames.extend(self.suffix_head.iter().take(head));
+        if tail < SUFFIX_FRAMES {
+            frames.extend(self.suffix_tail.iter().take(tail));
+        } else {
+            frames.extend(
+                self.suffix_tail
+                    .iter()
+                    .cycle()
+                    .skip(oldest)
+                    .take(SUFFIX_FRAMES),
+            );
         }
+        self.facts.syn_hop_limits = self.syn_hop_limits.sorted();
+        self.facts.ack_hop_limits = self.ack_hop_limits.sorted();
+        self.facts.data_hop_limits = self.data_hop_limits.sorted();
         self.facts.ip_id_law = self.ids.law();
         self.facts
     }
@@ -358,13 +399,60 @@ impl Ids {
     }
 }
 
-/// Counts `value` among at most four; a fifth value takes the place of the rarest.
-fn count(limits: &mut Vec<(u8, u32)>, value: u8) {
-    if let Some((_, seen)) = limits.iter_mut().find(|(known, _)| *known == value) {
-        *seen += 1;
-    } else if limits.len() < 4 {
-        limits.push((value, 1));
-    } else if let Some(rarest) = limits.iter_mut().min_by_key(|(_, seen)| *seen) {
-        *rarest = (value, 1);
+impl Timed {
+    fn add(&mut self, end: i64, sent: Timestamp) {
+        if let Some(place) = self.segments.get_mut(self.used) {
+            *place = (end, sent);
+            self.used += 1;
+        }
+    }
+
+    /// The sending time of the youngest segment that `ack` covers; it and those before it are done.
+    fn take(&mut self, ack: i64) -> Option<Timestamp> {
+        let covered = self
+            .segments
+            .iter()
+            .take(self.used)
+            .take_while(|(end, _)| *end <= ack)
+            .count();
+        let sent = self
+            .segments
+            .get(covered.checked_sub(1)?)
+            .map(|(_, sent)| *sent);
+        self.segments.copy_within(covered..self.used, 0);
+        self.used -= covered;
+        sent
+    }
+
+    /// What was sent again times nothing any more.
+    fn forget_after(&mut self, seq: i64) {
+        self.used = self
+            .segments
+            .iter()
+            .take(self.used)
+            .take_while(|(end, _)| *end <= seq)
+            .count();
+    }
+}
+
+impl HopLimits {
+    /// Counts a value; a fifth one takes the place of the rarest.
+    fn count(&mut self, value: u8) {
+        let known = self
+            .0
+            .iter_mut()
+            .find(|(known, seen)| *seen > 0 && *known == value);
+        if let Some((_, seen)) = known {
+            *seen += 1;
+        } else if let Some(rarest) = self.0.iter_mut().min_by_key(|(_, seen)| *seen) {
+            *rarest = (value, 1);
+        }
+    }
+
+    /// The values seen, most frequent first.
+    fn sorted(self) -> Vec<(u8, u32)> {
+        let mut limits: Vec<(u8, u32)> = self.0.into_iter().filter(|(_, seen)| *seen > 0).collect();
+        limits.sort_by_key(|(limit, seen)| (std::cmp::Reverse(*seen), *limit));
+        limits
     }
 }

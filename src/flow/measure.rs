@@ -86,27 +86,9 @@ impl<Rider> Finished<Rider> {
                 ..self.key
             },
         };
-        let silent = |own: &Tally, other: &SideFacts, packets: &[PacketFact]| {
-            own.packets == 0
-                && (other.acked > 0
-                    || packets
-                        .iter()
-                        .any(|packet| packet.is_ack() && !packet.is_rst()))
-        };
-        let one_way = silent(&measured.tallies.a, &measured.sides.b, &measured.packets)
-            || silent(&measured.tallies.b, &measured.sides.a, &measured.packets);
+        let one_way = measured.one_way;
         let end = measured.end(run_last.since(self.last) > self.life);
-        let usual = |side: &SideFacts| {
-            [
-                &side.data_hop_limits,
-                &side.ack_hop_limits,
-                &side.syn_hop_limits,
-            ]
-            .into_iter()
-            .find_map(|limits| limits.first())
-            .map_or(0, |(limit, _)| *limit)
-        };
-        let hop_limits = [usual(&measured.sides.a), usual(&measured.sides.b)];
+        let hop_limits = [measured.hop_limits.a, measured.hop_limits.b];
         let measurement = Measurement {
             key,
             client_side,

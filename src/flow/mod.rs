@@ -21,6 +21,6 @@ pub use packet::{PacketFact, PacketKind, Role};
 pub use reassembly::{Reach, Reassembler};
 pub use record::Datagram;
 pub use side::{Activity, End, IpIdLaw, Orientation, Rtt, SideFacts, Suffix, Tally};
-pub use table::{Finished, FlowRef, FlowTable, Placed};
+pub use table::{Finished, FlowRef, FlowTable, Placed, Sink};
 pub use tracker::{HEAD, TAIL};
 pub use transfer::{Bin, Event, EventKind, Timeline, Transfer};

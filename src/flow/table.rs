@@ -26,20 +26,21 @@ struct Link {
     next: u32,
 }
 
-/// What every packet of a flow touches: two cache lines.
+/// One flow: what every packet touches in the first cache line, the rest in the second.
 #[derive(Debug)]
-#[repr(align(64))]
+#[repr(C, align(64))]
 pub(super) struct Flow<Rider> {
-    first: Record,
-    last: Timestamp,
-    extra: Option<Box<Extra<Rider>>>,
-    start: BySide<Seq>,
-    log: u32,
-    log_end: u32,
-    count: u32,
-    vlan: [u16; 2],
     key: FlowKey,
     bits: u16,
+    log_end: u32,
+    count: u32,
+    last: Timestamp,
+    extra: Option<Box<Extra<Rider>>>,
+    // from here on the second line
+    log: u32,
+    vlan: [u16; 2],
+    start: BySide<Seq>,
+    first: Record,
 }
 
 const _: () = assert!(
@@ -86,6 +87,14 @@ pub struct Finished<Rider> {
     pub(super) measured: Measured,
     /// What the rider gathered.
     pub rider: Option<Rider>,
+}
+
+/// Where final flows go.
+pub trait Sink<Rider> {
+    /// Whether a flow's packets may be asked for one by one. Where not, its measurement costs little and holds only counts.
+    fn wants_packets(&self, key: &FlowKey, rider: Option<&Rider>) -> bool;
+    /// Takes a final flow.
+    fn take(&mut self, flow: Finished<Rider>);
 }
 
 /// The flows of one shard.
@@ -165,16 +174,6 @@ impl<Rider> FlowTable<Rider> {
             .map_or(NONE, |flow| flow.log_end ^ u32::from(flow.bits))
     }
 
-    /// Something of the log's end.
-    #[must_use]
-    pub fn touch_log(&self, slot: u64) -> u32 {
-        (slot as u32)
-            .checked_sub(1)
-            .and_then(|index| self.flows.get(index as usize))
-            .and_then(|flow| self.links.get(flow.log_end as usize))
-            .map_or(NONE, |link| link.next)
-    }
-
     /// Puts a packet into its flow, which is made if need be. Flows that end by this are given to `finished`.
     #[expect(
         clippy::too_many_arguments,
@@ -188,7 +187,7 @@ impl<Rider> FlowTable<Rider> {
         vlan: [u16; 2],
         packet: &Decoded<'_>,
         datagram: Datagram,
-        finished: &mut dyn FnMut(Finished<Rider>),
+        finished: &mut dyn Sink<Rider>,
     ) -> Option<Placed> {
         self.since_sweep += 1;
         let icmp = matches!(packet.transport, crate::decode::Transport::Icmp(_));
@@ -287,11 +286,12 @@ impl<Rider> FlowTable<Rider> {
     }
 
     /// Gives every flow, live or not, to `finished`, in the order of the slab; the table is empty after.
-    pub fn drain(&mut self, finished: &mut dyn FnMut(Finished<Rider>)) {
+    pub fn drain(&mut self, finished: &mut dyn Sink<Rider>) {
         let flows = std::mem::take(&mut self.flows);
         for flow in flows {
             if flow.bits & IN_USE != 0 {
-                finished(Self::measure(flow, &self.links));
+                let flow = Self::measure(flow, &self.links, finished);
+                finished.take(flow);
             }
         }
         *self = Self {
@@ -303,7 +303,7 @@ impl<Rider> FlowTable<Rider> {
 
     /// Ends flows whose time is over at `now`. Costs a walk over the slab, so it is done when as many packets have come as there are flows, and
     /// half a lifetime has passed; an answer never depends on it, since a look-up asks the same question.
-    pub fn advance(&mut self, now: Timestamp, finished: &mut dyn FnMut(Finished<Rider>)) {
+    pub fn advance(&mut self, now: Timestamp, finished: &mut dyn Sink<Rider>) {
         if self.since_sweep < self.flows.len() || now.since(self.swept_at) < lifetime::HALF_OPEN / 2
         {
             return;
@@ -379,7 +379,7 @@ impl<Rider> FlowTable<Rider> {
         tag: u32,
         time: Timestamp,
         key: &FlowKey,
-        finished: &mut dyn FnMut(Finished<Rider>),
+        finished: &mut dyn Sink<Rider>,
     ) -> u32 {
         if self.live >= self.limit {
             self.evict(time, finished);
@@ -480,7 +480,7 @@ impl<Rider> FlowTable<Rider> {
     }
 
     /// Makes room: the oldest half-open flow goes first, unjudged and counted; where there is none, the next one in the slab's order.
-    fn evict(&mut self, now: Timestamp, finished: &mut dyn FnMut(Finished<Rider>)) {
+    fn evict(&mut self, now: Timestamp, finished: &mut dyn Sink<Rider>) {
         while let Some((index, first)) = self.half_open.pop_front() {
             let Some(flow) = self.flows.get(index as usize) else {
                 continue;
@@ -520,10 +520,11 @@ impl<Rider> FlowTable<Rider> {
         }
     }
 
-    fn retire(&mut self, index: u32, finished: &mut dyn FnMut(Finished<Rider>)) {
+    fn retire(&mut self, index: u32, finished: &mut dyn Sink<Rider>) {
         let log = self.flows.get(index as usize).map_or(NONE, |flow| flow.log);
         if let Some(flow) = self.take_keeping_log(index) {
-            finished(Self::measure(flow, &self.links));
+            let flow = Self::measure(flow, &self.links, finished);
+            finished.take(flow);
             self.release(log);
         }
     }
@@ -621,7 +622,12 @@ impl<Rider> FlowTable<Rider> {
                 tracker.absorb(&record);
                 return;
             }
-            let mut tracker = Box::new(Tracker::new(flow.key.protocol, flow.first.time, true));
+            let mut tracker = Box::new(Tracker::new(
+                flow.key.protocol,
+                flow.first.time,
+                true,
+                false,
+            ));
             flow.replay(&self.links, LOG, |earlier| tracker.absorb(earlier));
             tracker.absorb(&record);
             flow.extra
@@ -667,13 +673,19 @@ impl<Rider> FlowTable<Rider> {
         }
     }
 
-    fn measure(mut flow: Flow<Rider>, links: &[Link]) -> Finished<Rider> {
+    fn measure(mut flow: Flow<Rider>, links: &[Link], sink: &dyn Sink<Rider>) -> Finished<Rider> {
         let (followed, rider) = flow.extra.take().map_or((None, None), |extra| {
             let Extra { rider, tracker } = *extra;
             (tracker, rider)
         });
         let tracker = followed.unwrap_or_else(|| {
-            let mut tracker = Box::new(Tracker::new(flow.key.protocol, flow.first.time, false));
+            let brief = !sink.wants_packets(&flow.key, rider.as_ref());
+            let mut tracker = Box::new(Tracker::new(
+                flow.key.protocol,
+                flow.first.time,
+                false,
+                brief,
+            ));
             flow.replay(links, flow.count.min(LOG), |record| tracker.absorb(record));
             tracker
         });

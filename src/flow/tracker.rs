@@ -49,7 +49,7 @@ pub(super) struct Tracker {
     packets: u64,
     resets: Vec<PacketFact>,
     icmp: Vec<PacketFact>,
-    recent: BySide<VecDeque<Record>>,
+    recent: BySide<Recent>,
     duplicates: u32,
     snapped: u32,
     offloaded: u32,
@@ -59,6 +59,19 @@ pub(super) struct Tracker {
     from_start: bool,
     rtp: BySide<RtpGaps>,
     transfer: Option<Box<Transfer>>,
+    brief: bool,
+    /// Whether any packet but a reset acknowledged something.
+    acknowledges: bool,
+}
+
+/// A mirror port's copy follows within a few packets of the same side.
+const LOOK_BACK: usize = 4;
+
+/// The last packets of a side.
+#[derive(Debug, Default)]
+struct Recent {
+    records: [Record; LOOK_BACK],
+    seen: usize,
 }
 
 /// Round trips between the capture point and one side.
@@ -97,11 +110,14 @@ pub(super) struct Measured {
     pub(super) syn_ack: BySide<bool>,
     pub(super) from_start: bool,
     pub(super) transfer: Option<Box<Transfer>>,
+    pub(super) hop_limits: BySide<u8>,
+    /// Whether one side spoke without being seen.
+    pub(super) one_way: bool,
 }
 
 impl Tracker {
-    /// `course` says whether the transfer's events are wanted: for flows that outgrew their log.
-    pub(super) fn new(protocol: Protocol, first: Timestamp, course: bool) -> Self {
+    /// `course` says whether the transfer's events are wanted: for flows that outgrew their log. A `brief` one keeps no packets.
+    pub(super) fn new(protocol: Protocol, first: Timestamp, course: bool, brief: bool) -> Self {
         Self {
             protocol,
             first,
@@ -125,6 +141,8 @@ impl Tracker {
             from_start: protocol == Protocol::Udp,
             rtp: BySide::default(),
             transfer: course.then(Box::default),
+            brief,
+            acknowledges: false,
         }
     }
 
@@ -176,13 +194,14 @@ impl Tracker {
             Role::New | Role::Ahead | Role::Fill | Role::Reordered
         );
         if record.flags & ACK != 0 {
+            self.acknowledges |= !record.is_reset();
             advanced |= self.acknowledgement(record, side, fact);
         }
         let (own, other) = self.halves.both_mut(side);
         own.count_role(fact.role, record);
         if record.is_reset() {
             self.reset_by = self.reset_by.or(Some(side));
-            if self.resets.len() < MAX_RESETS {
+            if self.resets.len() < MAX_RESETS && !self.brief {
                 self.resets.push(fact.clone());
             }
             return;
@@ -297,16 +316,19 @@ impl Tracker {
     }
 
     fn is_duplicate(&mut self, record: &Record, side: Side) -> bool {
-        /// A mirror port's copy follows within a few packets of the same side.
-        const LOOK_BACK: usize = 8;
         let recent = &mut self.recent[side];
-        if recent.iter().any(|earlier| record.duplicates(earlier)) {
+        if recent
+            .records
+            .iter()
+            .take(recent.seen)
+            .any(|earlier| record.duplicates(earlier))
+        {
             return true;
         }
-        if recent.len() == LOOK_BACK {
-            recent.pop_front();
+        if let Some(place) = recent.records.get_mut(recent.seen % LOOK_BACK) {
+            *place = *record;
         }
-        recent.push_back(*record);
+        recent.seen += 1;
         false
     }
 
@@ -370,6 +392,9 @@ impl Tracker {
 
     fn keep(&mut self, fact: PacketFact) {
         self.packets += 1;
+        if self.brief {
+            return;
+        }
         if self.head.len() < HEAD {
             self.head.push(fact);
             return;
@@ -388,6 +413,12 @@ impl Tracker {
             .saturating_sub((self.head.len() + self.tail.len()) as u64);
         let mut packets = self.head;
         packets.extend(self.tail);
+        let hop_limits = BySide {
+            a: self.halves.a.usual_hop_limit(),
+            b: self.halves.b.usual_hop_limit(),
+        };
+        let one_way =
+            (self.tallies.a.packets == 0 || self.tallies.b.packets == 0) && self.acknowledges;
         let sides = self.halves.map(|half| half.finish(self.last));
         let fin_acked = |own: &SideFacts| own.fin.is_some_and(|(_, _, seq)| own.acked > seq);
         let both_fins = sides.a.fin.is_some() && sides.b.fin.is_some()
@@ -420,6 +451,8 @@ impl Tracker {
             syn_ack: self.syn_ack_sent.map(|sent| sent.is_some()),
             from_start: self.from_start,
             transfer: self.transfer,
+            hop_limits,
+            one_way,
         }
     }
 }
@@ -435,6 +468,7 @@ impl Measured {
         self.activity.swap();
         self.syn.swap();
         self.syn_ack.swap();
+        self.hop_limits.swap();
         self.reset_by = self.reset_by.map(Side::other);
         let rtt = self.rtt;
         self.rtt = Rtt {

@@ -1,13 +1,18 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use dashmap::DashMap;
 
+use crate::application::dns::{DnsFact, DnsReply, NX_DOMAIN};
 use crate::facts::{DnsAnswer, DnsLookup};
-use crate::types::{Address, Timestamp};
+use crate::types::{Address, FlowKey, Side, Timestamp};
 
 /// Which name an address had, as DNS answers of the run say: written by all workers while they run, read behind the barrier only, and sorted before
 /// anything is read, so that threads do not show.
 #[derive(Debug, Default)]
 pub(super) struct Names {
     lookups: DashMap<u64, Vec<DnsLookup>, foldhash::fast::RandomState>,
+    /// Whether an answer was seen at all: lookups themselves are noted when their flow ends, which may be behind the barrier.
+    answers: AtomicBool,
 }
 
 /// One name of an address.
@@ -35,8 +40,56 @@ impl Names {
         self.lookups.entry(hour).or_default().push(lookup);
     }
 
+    /// Notes that an answer came, so that there will be names.
+    pub(super) fn expect(&self) {
+        if !self.answers.load(Ordering::Relaxed) {
+            self.answers.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes what became of one question of the flow between `key`'s ends; an answer that disagrees is a lookup of its own.
+    pub(super) fn note_fact(&self, key: &FlowKey, fact: DnsFact) {
+        let (client, resolver) = match fact.asker {
+            Side::A => (key.a, key.b),
+            Side::B => (key.b, key.a),
+        };
+        let (name, kind) = (fact.name, fact.kind);
+        let lookup = |reply: Option<DnsReply>| {
+            let answered = reply.as_ref().map(|reply| (reply.time, reply.frame));
+            let (time, frame) = fact.asked.or(answered)?;
+            Some(DnsLookup {
+                time,
+                frame,
+                answered: answered.map(|answered| answered.0),
+                answer_frame: answered.map(|answered| answered.1),
+                client: client.address,
+                resolver,
+                name: name.clone(),
+                kind,
+                answer: match reply {
+                    None => DnsAnswer::Unanswered,
+                    Some(reply) if reply.rcode == NX_DOMAIN => DnsAnswer::NxDomain,
+                    Some(reply) if reply.rcode == 0 && !reply.addresses.is_empty() => {
+                        DnsAnswer::Addresses(reply.addresses)
+                    }
+                    Some(reply) => DnsAnswer::Other(reply.rcode),
+                },
+            })
+        };
+        if fact.answers.is_empty() {
+            if let Some(lookup) = lookup(None) {
+                self.note(lookup);
+            }
+        }
+        for reply in fact.answers {
+            if let Some(lookup) = lookup(Some(reply)) {
+                self.note(lookup);
+            }
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
-        self.lookups.is_empty()
+        self.lookups.is_empty() && !self.answers.load(Ordering::Relaxed)
     }
 
     /// Everything noted, in order; `hosts` are names that the captures themselves carry, which hold for the whole run.
@@ -47,7 +100,13 @@ impl Names {
             .flat_map(|entry| entry.value().clone())
             .collect();
         lookups.sort_by(|a, b| {
-            (a.time, a.frame, &a.name, a.kind).cmp(&(b.time, b.frame, &b.name, b.kind))
+            (a.time, a.frame, &a.name, a.kind, a.answer_frame).cmp(&(
+                b.time,
+                b.frame,
+                &b.name,
+                b.kind,
+                b.answer_frame,
+            ))
         });
         lookups.dedup();
         lookups.truncate(MAX_LOOKUPS);

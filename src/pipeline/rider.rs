@@ -31,19 +31,15 @@ impl Rider {
         Self::Datagrams(Box::new(DatagramRecogniser::new(key)))
     }
 
-    /// Whether it still wants bytes.
-    pub(super) const fn is_hungry(&self) -> bool {
-        matches!(self, Self::Stream(_) | Self::Datagrams(_))
-    }
-
     /// What was recognised, at the latest now.
     pub(super) fn finish(self) -> Option<Box<Recognised>> {
-        match self {
-            Self::Stream(stream) => Some(Box::new(stream.recogniser.finish())),
-            Self::Datagrams(recogniser) => Some(Box::new(recogniser.finish())),
-            Self::Recognised(recognised) => Some(recognised),
-            Self::Unknown => None,
-        }
+        let (dns, recognised) = match self {
+            Self::Stream(mut stream) => (stream.recogniser.take_dns(), stream.recogniser.finish()),
+            Self::Datagrams(mut recogniser) => (recogniser.take_dns(), recogniser.finish()),
+            Self::Recognised(recognised) => return Some(recognised),
+            Self::Unknown => return None,
+        };
+        Some(Box::new(Recognised { dns, ..recognised }))
     }
 
     /// Ends the recogniser and keeps what it found.

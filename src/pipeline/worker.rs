@@ -3,9 +3,9 @@ use crate::application::{
 };
 use crate::decode::{Decoded, Transport, decode};
 use crate::facts::{Detail, Summary};
-use crate::flow::{Datagram, Finished, FlowTable, Hints, Measurement, Placed};
+use crate::flow::{Datagram, Finished, FlowTable, Hints, Measurement, PacketKind, Placed, Sink};
 use crate::service::{Catalogue, Clue};
-use crate::types::{Endpoint, Side, Timestamp};
+use crate::types::{Endpoint, FlowKey, Protocol, Side, Timestamp};
 
 use super::reader::{Item, Job, UndecodedCounts, shard_of};
 use super::rider::Rider;
@@ -28,12 +28,8 @@ pub(super) struct Gathered {
 pub(super) struct Worker<'a> {
     /// One table a shard; those of other workers stay empty.
     shards: Vec<FlowTable<Rider>>,
-    catalogue: &'a Catalogue,
-    names: &'a Names,
-    scope: Scope,
-    flow_table: bool,
+    measurer: Measurer<'a>,
     gathered: Vec<Gathered>,
-    finished: Vec<Finished<Rider>>,
     pub(super) undecoded: UndecodedCounts,
 }
 
@@ -48,12 +44,13 @@ impl<'a> Worker<'a> {
             shards: (0..shard_count)
                 .map(|_| FlowTable::new(shard_limit(settings.max_flows, shard_count)))
                 .collect(),
-            catalogue,
-            names,
-            scope: settings.scope,
-            flow_table: settings.flow_table,
+            measurer: Measurer {
+                catalogue,
+                names,
+                scope: settings.scope,
+                flow_table: settings.flow_table,
+            },
             gathered: Vec::new(),
-            finished: Vec::new(),
             undecoded: UndecodedCounts::new(),
         }
     }
@@ -94,12 +91,6 @@ impl<'a> Worker<'a> {
                     .get(*shard)
                     .map_or(0, |table| table.touch_flow(*slot));
             }
-            for (_, _, shard, slot) in &group {
-                touched ^= self
-                    .shards
-                    .get(*shard)
-                    .map_or(0, |table| table.touch_log(*slot));
-            }
             std::hint::black_box(touched);
             for (item, decoded, shard, _) in &group {
                 self.packet(item, decoded, *shard);
@@ -112,11 +103,10 @@ impl<'a> Worker<'a> {
 
     /// Packet time has reached `now`: flows that have been silent for longer than they live are final.
     pub(super) fn advance(&mut self, now: Timestamp) {
-        let finished = &mut self.finished;
+        let mut outbox = self.measurer.outbox(now, true, &mut self.gathered);
         for table in &mut self.shards {
-            table.advance(now, &mut |flow| finished.push(flow));
+            table.advance(now, &mut outbox);
         }
-        self.gather(now, true);
     }
 
     /// The run is over, its last packet time was `last`: all flows are final.
@@ -125,16 +115,10 @@ impl<'a> Worker<'a> {
         last: Timestamp,
     ) -> (Vec<Gathered>, UndecodedCounts, (u64, u64)) {
         let mut evicted = (0, 0);
-        for mut table in std::mem::take(&mut self.shards) {
+        for mut table in self.shards {
             let (flows, tcp) = table.evicted();
             evicted = (evicted.0 + flows, evicted.1 + tcp);
-            let mut drained = std::mem::take(&mut self.gathered);
-            table.drain(&mut |flow| {
-                if let Some(flow) = self.measure(flow, last, false) {
-                    drained.push(flow);
-                }
-            });
-            self.gathered = drained;
+            table.drain(&mut self.measurer.outbox(last, false, &mut self.gathered));
         }
         self.gathered
             .sort_unstable_by_key(|flow| (flow.summary.first, flow.summary.first_frame));
@@ -149,7 +133,10 @@ impl<'a> Worker<'a> {
             Transport::Udp => classify_datagram(packet.payload),
             _ => Datagram::default(),
         };
-        let finished = &mut self.finished;
+        if datagram.kind == PacketKind::Dns && datagram.stream == 1 {
+            self.measurer.names.expect();
+        }
+        let mut outbox = self.measurer.outbox(item.time, true, &mut self.gathered);
         let placed = table.packet(
             item.hash,
             item.time,
@@ -157,7 +144,7 @@ impl<'a> Worker<'a> {
             item.vlan,
             packet,
             datagram,
-            &mut |flow| finished.push(flow),
+            &mut outbox,
         );
         if let Some(placed) = placed
             && packet.payload_length > 0
@@ -173,30 +160,74 @@ impl<'a> Worker<'a> {
                 Transport::Icmp(_) => {}
             }
         }
-        if !self.finished.is_empty() {
-            self.gather(item.time, true);
+    }
+}
+
+/// Measures flows that are final and says whose they are.
+#[derive(Clone, Copy)]
+struct Measurer<'a> {
+    catalogue: &'a Catalogue,
+    names: &'a Names,
+    scope: Scope,
+    flow_table: bool,
+}
+
+/// Takes final flows out of a table.
+struct Outbox<'a, 'g> {
+    measurer: Measurer<'a>,
+    now: Timestamp,
+    /// Whether the run goes on, so that a name may still come from DNS.
+    early: bool,
+    gathered: &'g mut Vec<Gathered>,
+}
+
+impl Sink<Rider> for Outbox<'_, '_> {
+    fn wants_packets(&self, key: &FlowKey, rider: Option<&Rider>) -> bool {
+        let measurer = &self.measurer;
+        let spoke = rider.is_some_and(|rider| !matches!(rider, Rider::Unknown));
+        measurer.flow_table
+            || measurer.scope == Scope::All
+            || self.early
+            || spoke
+            || !measurer.names.is_empty()
+            || measurer.knows(key.a, key.protocol)
+            || measurer.knows(key.b, key.protocol)
+    }
+
+    fn take(&mut self, flow: Finished<Rider>) {
+        let flow = self.measurer.measure(flow, self.now, self.early);
+        self.gathered.push(flow);
+    }
+}
+
+impl<'a> Measurer<'a> {
+    const fn outbox<'g>(
+        &self,
+        now: Timestamp,
+        early: bool,
+        gathered: &'g mut Vec<Gathered>,
+    ) -> Outbox<'a, 'g> {
+        Outbox {
+            measurer: *self,
+            now,
+            early,
+            gathered,
         }
     }
 
-    /// Measures what has become final.
-    fn gather(&mut self, now: Timestamp, early: bool) {
-        while let Some(flow) = self.finished.pop() {
-            if let Some(flow) = self.measure(flow, now, early) {
-                self.gathered.push(flow);
-            }
-        }
-    }
-
-    /// Measures a final flow and says whose it is. `early` while the run goes on, when a name for it may still come from DNS.
-    fn measure(&self, flow: Finished<Rider>, now: Timestamp, early: bool) -> Option<Gathered> {
+    fn measure(&self, flow: Finished<Rider>, now: Timestamp, early: bool) -> Gathered {
         let mut flow = flow;
         let recognised = flow.rider.take().and_then(Rider::finish);
         let hints = Hints {
             request_from: recognised.as_ref().and_then(|recognised| recognised.client),
             service_at: self.service_at(&flow.key),
         };
+        let key = flow.key;
         let (measured, _) = flow.measure(hints, now);
-        let recognised = recognised.map(|recognised| *recognised).unwrap_or_default();
+        let mut recognised = recognised.map(|recognised| *recognised).unwrap_or_default();
+        for fact in std::mem::take(&mut recognised.dns) {
+            self.names.note_fact(&key, fact);
+        }
         let clue = clue(&recognised, measured.key.b, measured.key.protocol, None);
         let belonging = self.catalogue.classify(&clue);
         let summary = summary(&measured, belonging.service.0);
@@ -217,23 +248,28 @@ impl<'a> Worker<'a> {
             detail.service_why = belonging.why.to_string();
             Box::new(detail)
         });
-        Some(Gathered {
+        Gathered {
             summary,
             detail,
             named,
-        })
+        }
+    }
+
+    /// Whether the catalogue knows a messenger by this end alone.
+    fn knows(&self, end: Endpoint, protocol: Protocol) -> bool {
+        let found = self.catalogue.classify(&Clue::of_server(end, protocol));
+        self.catalogue.is_messenger(found.service)
     }
 
     /// Which end's address the catalogue knows, where ports do not tell the server.
-    fn service_at(&self, key: &crate::types::FlowKey) -> Option<Side> {
+    fn service_at(&self, key: &FlowKey) -> Option<Side> {
         if key.a.port < 1024 || key.b.port < 1024 {
             return None;
         }
-        let knows = |end: Endpoint| {
-            let found = self.catalogue.classify(&Clue::of_server(end, key.protocol));
-            self.catalogue.is_messenger(found.service)
-        };
-        match (knows(key.a), knows(key.b)) {
+        match (
+            self.knows(key.a, key.protocol),
+            self.knows(key.b, key.protocol),
+        ) {
             (true, false) => Some(Side::A),
             (false, true) => Some(Side::B),
             _ => None,
@@ -276,7 +312,7 @@ fn is_troubled(flow: &Measurement) -> bool {
 pub(super) fn clue<'a>(
     recognised: &'a Recognised,
     server: Endpoint,
-    protocol: crate::types::Protocol,
+    protocol: Protocol,
     dns_name: Option<&'a str>,
 ) -> Clue<'a> {
     use crate::application::Application;
@@ -389,7 +425,7 @@ fn feed_datagram(table: &mut FlowTable<Rider>, placed: Placed, item: &Item, pack
         let Some(key) = table.key(placed.flow) else {
             return;
         };
-        if !datagram_may_start(packet.payload, [key.a.port, key.b.port]) {
+        if !datagram_may_start(packet.payload, (key.a.port, key.b.port)) {
             return;
         }
         table.mount(placed.flow, Rider::datagrams(&key));

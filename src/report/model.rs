@@ -81,6 +81,9 @@ pub struct Report {
     /// Findings of the services shown that lie below the level shown. For the text report; json and ndjson show all unless told otherwise.
     #[serde(skip)]
     pub hidden_findings: u64,
+    /// The services that were asked for; empty means all. For the text report.
+    #[serde(skip)]
+    pub only: Vec<String>,
     /// Whether the run was interrupted. For the text report; the exit code says it to scripts.
     #[serde(skip)]
     pub interrupted: bool,
@@ -361,6 +364,9 @@ pub struct Finding {
     pub ruled_out: Vec<&'static str>,
     /// What shows the evidence in Wireshark.
     pub display_filter: String,
+    /// The file that the filter is for. For the text report.
+    #[serde(skip)]
+    pub filter_capture: u16,
     /// One line for people.
     pub summary: String,
 }
@@ -506,6 +512,7 @@ impl Report {
                 Vec::new()
             },
             hidden_findings: count(hidden.iter()),
+            only: input.only.to_vec(),
             interrupted: input.interrupted,
         }
     }
@@ -664,6 +671,7 @@ fn finding(input: &Input<'_>, id: u64, finding: &crate::detect::Finding) -> Opti
         evidence,
         ruled_out: finding.ruled_out.clone(),
         display_filter: display_filter(shown.chain([finding.frame]), finding.frame.capture()),
+        filter_capture: finding.frame.capture(),
         summary: finding.summary.clone(),
     })
 }
@@ -743,9 +751,12 @@ pub(super) fn count<T>(items: impl Iterator<Item = T>) -> u64 {
     items.count() as u64
 }
 
+/// The highest score that is shown: no sum of evidence is certainty.
+const HIGHEST: f64 = 0.9999;
+
 /// Four digits, unless rounding would carry the score over the edge of its level.
 fn rounded_score(score: f64) -> f64 {
-    let rounded = (score * 10_000.0).round() / 10_000.0;
+    let rounded = ((score * 10_000.0).round() / 10_000.0).min(HIGHEST);
     if Level::of(rounded) == Level::of(score) {
         rounded
     } else {
@@ -762,6 +773,10 @@ pub(super) fn nine_digits(value: f64) -> f64 {
 }
 
 /// Writes whole numbers as integers; what is no number at all as null.
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands references to `serialize_with`"
+)]
 fn number<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     if !value.is_finite() {
         serializer.serialize_none()
@@ -813,6 +828,7 @@ mod tests {
     fn rounding_never_lifts_a_score_to_another_level() {
         assert_eq!(Level::of(rounded_score(0.949_99)), Some(Level::Likely));
         assert!((rounded_score(0.930_04) - 0.93).abs() < 1e-12);
+        assert!(rounded_score(1.0) < 1.0, "nothing is certain");
     }
 
     #[test]

@@ -147,7 +147,12 @@ fn dns(lookups: &[&DnsLookup]) -> Dns {
                 .is_some_and(|known| known.len() > 1)
     };
     let of = |wanted: &dyn Fn(&DnsLookup) -> bool| {
-        outcome(lookups.iter().copied().filter(|lookup| wanted(lookup)))
+        let these: Vec<&DnsLookup> = lookups
+            .iter()
+            .copied()
+            .filter(|lookup| wanted(lookup))
+            .collect();
+        outcome(&these)
     };
     Dns {
         answered: of(&|lookup| matches!(lookup.answer, DnsAnswer::Addresses(_))),
@@ -158,15 +163,15 @@ fn dns(lookups: &[&DnsLookup]) -> Dns {
     }
 }
 
-fn outcome<'a>(lookups: impl Iterator<Item = &'a DnsLookup> + Clone) -> DnsOutcome {
-    let names: BTreeSet<&str> = lookups.clone().map(|lookup| lookup.name.as_str()).collect();
+fn outcome(lookups: &[&DnsLookup]) -> DnsOutcome {
+    let names: BTreeSet<&str> = lookups.iter().map(|lookup| lookup.name.as_str()).collect();
     let frames = lookups
-        .clone()
+        .iter()
         .flat_map(|lookup| [Some(lookup.frame), lookup.answer_frame])
         .flatten()
         .take(DnsOutcome::MOST);
     DnsOutcome {
-        lookups: count(lookups.clone()),
+        lookups: count(lookups.iter()),
         names: names
             .into_iter()
             .take(DnsOutcome::MOST)

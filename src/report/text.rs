@@ -11,7 +11,7 @@ use crate::types::{Address, Protocol, Timestamp};
 
 use super::filter::{list, runs, short_filter};
 use super::model::{
-    Capture, DnsOutcome, Ends, Finding, Flow, Report, Service, Verdict, nine_digits,
+    Capture, DnsOutcome, Ends, Evidence, Finding, Flow, Report, Service, Verdict, nine_digits,
 };
 use super::wrap::{WIDTH, clean, wrapped};
 
@@ -116,6 +116,8 @@ impl Page {
                 "No interference seen in this capture. That does not mean \"not blocked\": only what was tried while the capture ran can show here."
             } else if messenger_flows > 0 {
                 "No interference seen in this capture, and none could have been: its messenger traffic is too little, or too incomplete, to judge. That does not mean \"not blocked\"."
+            } else if !report.only.is_empty() {
+                "No interference seen in this capture with the services asked for: it holds no connection of theirs to judge. That does not mean \"not blocked\"."
             } else {
                 "No interference seen in this capture: there is no messenger connection in it to judge. That does not mean \"not blocked\"."
             };
@@ -135,6 +137,10 @@ impl Page {
                 );
                 self.wrapped("", &sentence, Paint::Plain);
             }
+        }
+        if !report.only.is_empty() {
+            let sentence = format!("Shown: only {}, as asked for.", report.only.join(", "));
+            self.wrapped("", &sentence, Paint::Plain);
         }
         if report.interrupted {
             self.wrapped(
@@ -232,7 +238,7 @@ impl Page {
         let level = format!(
             "{} (score {}), {}",
             level_word(finding.level),
-            decimal(finding.score),
+            finding.score,
             direction_words(finding.direction)
         );
         self.entry("level", &level);
@@ -262,27 +268,14 @@ impl Page {
             self.entry("figures", &figures.join(", "));
         }
         for supports in [true, false] {
-            for fact in finding
+            let facts: Vec<&Evidence> = finding
                 .evidence
                 .iter()
                 .filter(|fact| fact.supports == supports)
-            {
-                let (mark, paint) = if supports {
-                    ("  + ", Paint::Plain)
-                } else {
-                    ("  - ", Paint::Faint)
-                };
-                self.wrapped(&format!("  {mark}"), &fact.text, paint);
-                let mut basis = format!(
-                    "{}: {}, limit {}",
-                    fact.rule,
-                    with_unit(fact.value, fact.unit),
-                    with_unit(fact.limit, fact.unit)
-                );
-                if !fact.packets.is_empty() {
-                    let _ = write!(basis, "; {}", frames(report, fact.capture, &fact.packets));
-                }
-                self.wrapped("        ", &basis, Paint::Faint);
+                .collect();
+            // A fact that two files show is one fact.
+            for same in facts.chunk_by(|a, b| (a.rule, &a.text) == (b.rule, &b.text)) {
+                self.fact(report, same);
             }
         }
         if !finding.ruled_out.is_empty() {
@@ -293,9 +286,37 @@ impl Page {
                 .collect();
             self.entry("it is not", &causes.join(", "));
         }
-        let room = WIDTH - ENTRY;
-        let filter = short_filter(&finding.display_filter, room);
+        let filter = short_filter(&finding.display_filter, WIDTH - ENTRY);
         self.entry("wireshark", &filter);
+        if let (Some(capture), true) = (
+            report.captures.get(usize::from(finding.filter_capture)),
+            report.captures.len() > 1,
+        ) {
+            self.entry("", &format!("in {}", capture.path));
+        }
+    }
+
+    /// One fact: its words, and the rule, figures and frames below it.
+    fn fact(&mut self, report: &Report, same: &[&Evidence]) {
+        let Some(fact) = same.first() else {
+            return;
+        };
+        let (mark, paint) = if fact.supports {
+            ("    + ", Paint::Plain)
+        } else {
+            ("    - ", Paint::Faint)
+        };
+        self.wrapped(mark, &fact.text, paint);
+        let mut basis = format!(
+            "{}: {}, limit {}",
+            fact.rule,
+            with_unit(fact.value, fact.unit),
+            with_unit(fact.limit, fact.unit)
+        );
+        for part in same.iter().filter(|part| !part.packets.is_empty()) {
+            let _ = write!(basis, "; {}", frames(report, part.capture, &part.packets));
+        }
+        self.wrapped("        ", &basis, Paint::Faint);
     }
 
     /// A named line of a finding.
@@ -318,10 +339,20 @@ impl Page {
             return;
         }
         self.heading("Context (not findings)");
-        for note in &report.notes {
-            let mut words = note.text.clone();
-            if let (Some(capture), false) = (note.capture, note.packets.is_empty()) {
-                let _ = write!(words, " ({})", frames(report, capture, &note.packets));
+        for same in report
+            .notes
+            .chunk_by(|a, b| (a.note, &a.text) == (b.note, &b.text))
+        {
+            let shown: Vec<String> = same
+                .iter()
+                .filter(|note| !note.packets.is_empty())
+                .filter_map(|note| Some(frames(report, note.capture?, &note.packets)))
+                .collect();
+            let mut words = same
+                .first()
+                .map_or_else(String::new, |note| note.text.clone());
+            if !shown.is_empty() {
+                let _ = write!(words, " ({})", shown.join("; "));
             }
             self.wrapped("  ", &words, Paint::Plain);
         }
@@ -746,9 +777,10 @@ fn dns_words(report: &Report, row: &Service) -> Vec<String> {
     for (outcome, words) in outcomes {
         if let Some(named) = named(report, outcome) {
             lines.push(format!(
-                "{}: {} {words} ({named}).",
+                "{}: {} {} {words} ({named}).",
                 row.name,
                 plural(outcome.lookups, "DNS lookup"),
+                if outcome.lookups == 1 { "was" } else { "were" },
             ));
         }
     }
@@ -786,6 +818,13 @@ fn capture_words(capture: &Capture) -> String {
     if let (Some(first), Some(last)) = (capture.first, capture.last) {
         let _ = write!(words, ", {first} to {last} ({})", span(first, last));
     }
+    if capture.duplicate_packets > 0 {
+        let _ = write!(
+            words,
+            ", {} ignored",
+            plural(capture.duplicate_packets, "duplicate packet")
+        );
+    }
     words.push('.');
     words
 }
@@ -803,12 +842,6 @@ fn capture_cautions(capture: &Capture) -> Vec<String> {
         cautions.push(format!(
             "The capture itself states that {} were lost while it was taken.",
             plural(dropped, "packet")
-        ));
-    }
-    if capture.duplicate_packets > 0 {
-        cautions.push(format!(
-            "{} counted and ignored.",
-            plural(capture.duplicate_packets, "duplicate packet")
         ));
     }
     if capture.undecoded_packets > 0 {

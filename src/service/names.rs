@@ -42,7 +42,7 @@ impl Names {
 /// A host name as it is compared and shown: lower case, without port and final dot. `None` where it is no name: empty, an address literal, or too long.
 pub(super) fn normal(name: &str) -> Option<String> {
     let name = name.trim();
-    if name.starts_with('[') || name.parse::<std::net::IpAddr>().is_ok() {
+    if name.starts_with('[') || is_address(name) {
         return None;
     }
     let name = match name.rsplit_once(':') {
@@ -50,10 +50,16 @@ pub(super) fn normal(name: &str) -> Option<String> {
         _ => name,
     };
     let name = name.strip_suffix('.').unwrap_or(name);
-    if name.is_empty() || name.len() > MAX_NAME || name.parse::<std::net::IpAddr>().is_ok() {
+    if name.is_empty() || name.len() > MAX_NAME || is_address(name) {
         return None;
     }
     Some(name.to_ascii_lowercase())
+}
+
+/// Whether a name is an address literal; almost none is, and the look at its bytes spares them the parser.
+fn is_address(name: &str) -> bool {
+    let may_be = |byte: u8| byte.is_ascii_hexdigit() || matches!(byte, b'.' | b':');
+    name.bytes().all(may_be) && name.parse::<std::net::IpAddr>().is_ok()
 }
 
 /// What is wrong with a catalogue's suffix, if anything.

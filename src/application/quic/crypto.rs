@@ -115,7 +115,7 @@ mod tests {
         let payload = [2, 5, 0, 1, 2, 1, 1, 1, 0, 6, 4, 2, 0xaa, 0xbb, 0, 0];
         let mut got = Vec::new();
         let all = frames(&payload, false, |offset, piece| {
-            got.push((offset, piece.to_vec()))
+            got.push((offset, piece.to_vec()));
         });
         assert_eq!((all, got), (Some(()), vec![(4, vec![0xaa, 0xbb])]));
         assert_eq!(frames(&[2, 5, 0, 0xff, 0xff], false, |_, _| ()), None);

@@ -325,7 +325,7 @@ pub(super) mod tests {
             let packet = seal4(version, &header);
             assert_eq!(packet[..48], hex(head));
             assert_eq!(packet[packet.len() - 16..], hex(tail));
-            assert!(datagram_may_start(&packet, [50_000, 443]));
+            assert!(datagram_may_start(&packet, (50_000, 443)));
             let (found, _) = recognise(&[(Side::A, &packet)]);
             assert_eq!(found.application, Application::Quic);
             assert_eq!(found.sni.as_deref(), Some("example.com"));
@@ -422,10 +422,33 @@ pub(super) mod tests {
             &[0xff; 1300],
             b"\xc0\0\0\0\0\0\0",
         ] {
-            assert!(!datagram_may_start(datagram, [50_000, 443]));
+            assert!(!is_quic(datagram));
         }
         let negotiation = hex("8b 00000000 00 08 f067a5502a4262b5 00000001 1a2a3a4a");
-        assert!(datagram_may_start(&negotiation, [443, 50_000]));
+        assert!(is_quic(&negotiation));
+    }
+
+    #[test]
+    #[ignore = "a measurement: cargo test --release quic_initial -- --ignored --nocapture"]
+    fn measure_quic_initial() {
+        const ROUNDS: u32 = 20_000;
+        let mut frames = crypto(0, &message("web.whatsapp.com"));
+        frames.resize(1162, 0);
+        let packet = initial(1, &ID, &ID, &frames);
+        #[expect(clippy::disallowed_methods, reason = "a measurement needs a clock")]
+        let start = std::time::Instant::now();
+        for _ in 0..ROUNDS {
+            let (found, _) = recognise(&[(Side::A, std::hint::black_box(&packet))]);
+            assert!(found.sni.is_some());
+        }
+        eprintln!("{:?} a hello in one Initial", start.elapsed() / ROUNDS);
+        #[expect(clippy::disallowed_methods, reason = "a measurement needs a clock")]
+        let start = std::time::Instant::now();
+        for _ in 0..ROUNDS {
+            let profile = keys::profile(1).unwrap();
+            std::hint::black_box(Keys::client(profile, std::hint::black_box(&ID)));
+        }
+        eprintln!("{:?} of it for the keys", start.elapsed() / ROUNDS);
     }
 
     proptest! {

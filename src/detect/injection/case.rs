@@ -95,12 +95,19 @@ impl<'f> Case<'f> {
         }
     }
 
-    /// The case that this vantage can judge, else that of the side next to the capture, which is innocent but has a cause too.
+    /// What has a cause: the resets that this vantage can judge, else those of the side next to the capture, else a FIN.
     pub(in crate::detect) fn any(flow: &'f FlowFacts, around: &CaptureFacts) -> Option<Self> {
-        Self::of(flow, around).or_else(|| {
-            let own = flow.detail.resets.first()?.direction?;
-            Self::against(flow, own)
-        })
+        let judged = Self::of(flow, around);
+        if judged
+            .as_ref()
+            .is_some_and(|case| case.suspicion == Suspicion::Reset)
+        {
+            return judged;
+        }
+        match flow.detail.resets.first().and_then(|reset| reset.direction) {
+            Some(own) => Self::against(flow, own),
+            None => judged,
+        }
     }
 
     /// The resets in `named`'s name, else its FIN.
@@ -155,9 +162,9 @@ impl<'f> Case<'f> {
         })
     }
 
-    /// The named side's ordinary packets beyond its SYN: what a load balancer that answers SYNs for it cannot have sent.
+    /// The named side's ordinary packets without its SYN/ACK, which a load balancer may have sent for it. Nobody sends a client's SYN for it.
     pub(in crate::detect) fn body(&self) -> impl Iterator<Item = &'f PacketFact> + '_ {
-        self.ordinary().filter(|packet| !is_opening(packet))
+        self.ordinary().filter(|packet| !packet.is_syn_ack())
     }
 
     /// The other side's packets without RST.
@@ -212,7 +219,10 @@ impl<'f> Case<'f> {
         let key = &self.flow.summary.key;
         siblings(self.flow, around)
             .filter(|sibling| sibling.key.b.address == key.b.address)
-            .filter_map(|sibling| sibling.rtt_ms())
+            .filter_map(|sibling| match self.named {
+                Direction::Down => sibling.rtt_server_ms,
+                Direction::Up => sibling.rtt_client_ms,
+            })
             .map(|ms| (f64::from(ms) * 1e6) as i64)
             .chain(own)
             .min()

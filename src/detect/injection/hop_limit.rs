@@ -26,7 +26,7 @@ pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Rea
     let usual: Vec<u8> = case.body().map(|packet| packet.hop_limit).collect();
     if usual.len() < BASELINE {
         return Reading::Blind(
-            "fewer than 2 packets of the named side after its SYN to compare hop limits with",
+            "fewer than 2 packets of the named side beside its SYN/ACK to compare hop limits with",
         );
     }
     against(&case, &usual)

@@ -10,6 +10,7 @@ mod burst;
 mod clock;
 mod controls_live;
 mod fin_timestamps_missing;
+mod fin_unanswered;
 mod header_unlike;
 mod hop_limit;
 mod hop_limit_handshake;
@@ -28,6 +29,7 @@ mod timestamps_missing;
 mod too_fast;
 mod train;
 mod trigger;
+mod uneven;
 mod window_copied;
 mod window_unlike;
 
@@ -44,6 +46,9 @@ use rules::{HOP_LIMIT, INNOCENT, IP_ID_LIMIT, PRIOR_CLOSE, PRIOR_RESET, RULES};
 
 /// A reset of which nothing innocent and nothing forged could be shown.
 const UNEXPLAINED: &str = "unexplained";
+
+/// Innocent causes that can be asked of a FIN; the others ask about resets, which may be the consequences of a forged FIN.
+const CAUSES_OF_A_FIN: [&str; 2] = ["tls_alert", "local_middlebox"];
 
 /// Most frames that one evidence of a finding cites.
 const FRAMES_CITED: usize = 32;
@@ -125,7 +130,10 @@ impl<'f> Weighing<'f> {
                     evidence.push(fact);
                 }
             }
-            for rule in INNOCENT {
+            let causes = INNOCENT.iter().filter(|rule| {
+                case.suspicion == Suspicion::Reset || CAUSES_OF_A_FIN.contains(&rule.name)
+            });
+            for rule in causes {
                 match rule.weigh(flow, around) {
                     Weighed::Evidence(fact) if fact.supports => evidence.push(Evidence {
                         supports: false,

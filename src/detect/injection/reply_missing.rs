@@ -4,10 +4,10 @@ use crate::detect::rule::{About, Reading};
 use crate::facts::{CaptureFacts, FlowFacts};
 use crate::types::Direction;
 
-use super::case::{Case, NO_CASE, Suspicion, Trigger};
+use super::case::{Case, NO_CASE, Trigger};
 
 pub(in crate::detect) const ABOUT: About = About {
-    measures: "a reset with ACK, exactly at the start of the server's stream, that acknowledges the client's first payload, and no payload of the server at all",
+    measures: "a reset with ACK (or a FIN), exactly at the start of the server's stream, that acknowledges the client's first payload, and no payload of the server at all",
     why: "a box that rewrites the peer's answer leaves its headers and takes its content",
     innocent: &["a server that reads the name and aborts at once"],
     blind_to: "flows where the server had spoken before",
@@ -17,8 +17,8 @@ pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Rea
     let Some(case) = Case::of(flow, around) else {
         return Reading::Blind(NO_CASE);
     };
-    if case.suspicion == Suspicion::Close || case.named == Direction::Up {
-        return Reading::Blind("only resets in the server's name can stand for its answer");
+    if case.named == Direction::Up {
+        return Reading::Blind("only what comes in the server's name can stand for its answer");
     }
     let Some((trigger, said)) = case.trigger() else {
         return Reading::Blind("what the client said before is not in the capture");

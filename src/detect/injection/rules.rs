@@ -6,9 +6,9 @@ use crate::facts::{CaptureFacts, FlowFacts};
 
 use super::{
     acknowledgement, alive_after, both_ends, burst, clock, controls_live, fin_timestamps_missing,
-    header_unlike, hop_limit, hop_limit_handshake, ip_id, ip_id_copied, payload, repeats,
-    reply_missing, same_box, sequence_behind, stepped, timestamps_missing, too_fast, train,
-    trigger, window_copied, window_unlike,
+    fin_unanswered, header_unlike, hop_limit, hop_limit_handshake, ip_id, ip_id_copied, payload,
+    repeats, reply_missing, same_box, sequence_behind, stepped, timestamps_missing, too_fast,
+    train, trigger, uneven, window_copied, window_unlike,
 };
 
 /// Logarithm of the odds that a reset, of which nothing is known yet, is forged. Most resets are honest: in public captures 227 of 275 judged
@@ -71,6 +71,8 @@ pub(crate) const RULES: &[Rule] = &[
     rule("rst.sequence_behind",    sequence_behind::measure,        &sequence_behind::ABOUT,        at_least(1.0),          "bytes",   [1.6, -0.1], "Weaver, Sommer, Paxson (NDSS 2009), DATA_SEQ_RST"),
     rule("rst.acknowledgement",    acknowledgement::measure,        &acknowledgement::ABOUT,        at_least(1.0),          "packets", [1.6, -0.1], "Weaver, Sommer, Paxson (NDSS 2009), RST_ACK_CHANGE"),
     rule("rst.burst",              burst::measure,                  &burst::ABOUT,                  at_least(2.0),          "resets",  [1.6,  0.0], "net4people/bbs 285 and 511: three equal resets"),
+    rule("rst.uneven",             uneven::measure,                 &uneven::ABOUT,                 at_least(2.0),          "values",  [2.4,  0.0], "net4people/bbs 285 and 511: hop limits and windows that climb within a burst"),
+    rule("fin.unanswered",         fin_unanswered::measure,         &fin_unanswered::ABOUT,         at_least(2.0),          "tries",   [2.0,  0.0], "RFC 9293, section 3.6: who closes acknowledges the other's FIN; labelled captures"),
     rule("rst.payload",            payload::measure,                &payload::ABOUT,                at_least(1.0),          "bytes",   [1.4,  0.0], "net4people/bbs 442: ten bytes"),
     rule("rst.reply_missing",      reply_missing::measure,          &reply_missing::ABOUT,          at_least(1.0),          "resets",  [1.0,  0.0], "Xue et al. (IMC 2022), SNI-I"),
     rule("rst.trigger",            trigger::measure,                &trigger::ABOUT,                at_least(1.0),          "resets",  [0.9, -0.4], "Raman et al. (SIGCOMM 2023), stage PSH"),

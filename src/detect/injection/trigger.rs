@@ -3,6 +3,8 @@
 use crate::detect::rule::{About, Reading};
 use crate::facts::{CaptureFacts, FlowFacts};
 
+use crate::types::Direction;
+
 use super::case::{Case, NO_CASE, Trigger};
 
 pub(in crate::detect) const ABOUT: About = About {
@@ -22,6 +24,9 @@ pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Rea
     let Some((trigger, said)) = case.trigger() else {
         return Reading::Blind("what the client said before is not in the capture");
     };
+    if case.named == Direction::Up && trigger == Trigger::Syn {
+        return Reading::Blind("the client had said nothing that came as far as the capture");
+    }
     let early = matches!(
         trigger,
         Trigger::ClientHello | Trigger::HttpRequest | Trigger::FirstPayload

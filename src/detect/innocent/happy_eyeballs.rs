@@ -1,6 +1,7 @@
 //! `happy_eyeballs`: the loser of two connections that raced.
 
 use crate::detect::injection::case::{Case, NO_CASE, siblings};
+use crate::detect::injection::own_headers;
 use crate::detect::rule::{About, Reading};
 use crate::facts::{CaptureFacts, FlowFacts};
 use crate::types::Direction;
@@ -22,7 +23,8 @@ pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Rea
     if case.named == Direction::Down {
         return Reading::Blind("the reset is in the server's name");
     }
-    let mute = flow.detail.from_start && flow.summary.up.data_packets == 0;
+    let own = own_headers(flow, around) != Some(false);
+    let mute = own && flow.detail.from_start && flow.summary.up.data_packets == 0;
     let winner = siblings(flow, around).any(|sibling| {
         sibling.first.since(flow.summary.first).abs() <= RACE_NS
             && sibling.down.data_packets > 0

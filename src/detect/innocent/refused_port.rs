@@ -1,12 +1,12 @@
 //! `refused_port`: nobody listens there.
 
-use crate::detect::injection::case::{Case, NO_CASE, Trigger};
+use crate::detect::injection::case::{Case, NO_CASE};
 use crate::detect::rule::{About, Reading};
-use crate::facts::{CaptureFacts, FlowFacts};
+use crate::facts::{CaptureFacts, FlowFacts, PacketFact};
 use crate::types::Direction;
 
 pub(in crate::detect) const ABOUT: About = About {
-    measures: "whether a RST/ACK answers the SYN, with the number that it asks for, and nothing else came",
+    measures: "whether a RST/ACK answers a SYN (or a scanner's segment without ACK), and nothing else came",
     why: "that is how a closed port answers (RFC 9293, section 3.10.7.1)",
     innocent: &[],
     blind_to: "blocking of an address by resets, which looks the same from here",
@@ -16,14 +16,21 @@ pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Rea
     let Some(case) = Case::any(flow, around) else {
         return Reading::Blind(NO_CASE);
     };
-    if !flow.detail.from_start {
+    if case.named == Direction::Down
+        && !flow.detail.from_start
+        && case.other().any(PacketFact::is_ack)
+    {
         return Reading::Blind("the beginning of the flow is not in the capture");
     }
+    // A SYN, or a scanner's segment without any flag that asks: the answer acknowledges it and counts from nothing.
     let refused = case.named == Direction::Down
         && case.first.is_ack()
-        && case.first.ack == 1
-        && matches!(case.trigger(), Some((Trigger::Syn, _)))
-        && case.ordinary().next().is_none();
+        && case.ordinary().next().is_none()
+        && case.other().any(|packet| case.is_before(packet))
+        && case
+            .other()
+            .filter(|packet| case.is_before(packet))
+            .all(|packet| !packet.is_ack() && packet.seq_end() >= case.first.ack);
     Reading::measured(
         u8::from(refused),
         case.frames(),

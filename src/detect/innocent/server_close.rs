@@ -3,7 +3,7 @@
 use crate::detect::injection::case::{Case, NO_CASE};
 use crate::detect::injection::own_headers;
 use crate::detect::rule::{About, Reading};
-use crate::facts::{CaptureFacts, FlowFacts};
+use crate::facts::{CaptureFacts, FlowFacts, Vantage};
 use crate::types::Direction;
 
 pub(in crate::detect) const ABOUT: About = About {
@@ -19,6 +19,9 @@ pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Rea
     };
     if case.named == Direction::Up {
         return Reading::measured(0, case.frames(), "the reset is in the client's name");
+    }
+    if around.vantage.value == Vantage::Server {
+        return Reading::measured(1, case.frames(), "the reset left the server's own host");
     }
     let Some(own) = own_headers(flow, around) else {
         return Reading::Blind("no packet of the server to compare with");

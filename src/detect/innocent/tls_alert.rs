@@ -12,7 +12,7 @@ pub(in crate::detect) const ABOUT: About = About {
 };
 
 pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Reading {
-    let Some(case) = Case::any(flow, around) else {
+    let Some(case) = Case::of(flow, around).or_else(|| Case::any(flow, around)) else {
         return Reading::Blind(NO_CASE);
     };
     if flow.detail.recognised.hello_frame.is_none() {

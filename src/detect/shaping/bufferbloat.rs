@@ -1,0 +1,36 @@
+//! `innocent.bufferbloat`: did the controls wait in the same queue?
+
+use crate::detect::rule::{About, Reading};
+
+use super::case::Case;
+
+pub(in crate::detect) const ABOUT: About = About {
+    measures: "the longest wait of a control over this flow's, both at the upper quartile",
+    why: "a queue on the access line delays everything behind it",
+    innocent: &[],
+    blind_to: "controls that were too short or ran at another time",
+};
+
+pub(in crate::detect) fn read(case: &Case<'_>) -> Reading {
+    let Some(queue) = &case.queue else {
+        return Reading::Blind("no packet waited");
+    };
+    let Some(wait) = case
+        .controls
+        .flows
+        .iter()
+        .filter_map(|control| control.wait)
+        .max_by(f64::total_cmp)
+    else {
+        return Reading::Blind("no control whose delay was measured");
+    };
+    Reading::measured(
+        wait / queue.wait.max(1e-3),
+        [],
+        format!(
+            "a quarter of this flow's packets waited {:.0} ms, of a control's {:.0} ms",
+            queue.wait * 1e3,
+            wait * 1e3
+        ),
+    )
+}

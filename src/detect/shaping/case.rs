@@ -1,0 +1,131 @@
+use crate::facts::{CaptureFacts, FlowFacts};
+use crate::types::{Direction, Frame};
+
+use super::bucket::{self, Fit};
+use super::control::Controls;
+use super::ledger::Ledger;
+use super::loss::Pool;
+use super::queue::{self, Queue};
+
+/// One direction of one flow, or of several flows behind one limiter, with all that was computed of it: what the rules of this family read.
+#[derive(Clone, Debug)]
+pub(in crate::detect) struct Case<'a> {
+    /// The flow that shows it first.
+    pub(in crate::detect) flow: &'a FlowFacts,
+    /// Indexes of all flows in the record.
+    pub(in crate::detect) members: Vec<u32>,
+    /// Which way.
+    pub(in crate::detect) direction: Direction,
+    /// Transmissions and delays.
+    pub(in crate::detect) ledger: Ledger,
+    /// The bucket that explains the losses best.
+    pub(in crate::detect) fit: Option<Fit>,
+    /// The queue that the delays show.
+    pub(in crate::detect) queue: Option<Queue>,
+    /// The client's other traffic.
+    pub(in crate::detect) controls: Controls,
+    /// Losses of the service and of the controls, over all flows.
+    pub(in crate::detect) pool: Pool,
+}
+
+impl<'a> Case<'a> {
+    /// The case of one flow by itself, in the direction that lost more, else moved more.
+    pub(in crate::detect) fn alone(flow: &'a FlowFacts, around: &CaptureFacts) -> Self {
+        let weight = |direction| {
+            let tally = flow.summary.tally(direction);
+            (tally.retransmitted, tally.bytes)
+        };
+        let direction = if weight(Direction::Up) > weight(Direction::Down) {
+            Direction::Up
+        } else {
+            Direction::Down
+        };
+        let ledger = Ledger::of(flow, direction).unwrap_or_default();
+        let mut case = Self::new(flow, vec![flow.index], direction, ledger);
+        case.look_around(&[], around);
+        case.pool = Pool::of(flow, direction, around);
+        case
+    }
+
+    /// A case from its record; the surroundings are looked at later, if it comes to that.
+    pub(in crate::detect) fn new(
+        flow: &'a FlowFacts,
+        members: Vec<u32>,
+        direction: Direction,
+        ledger: Ledger,
+    ) -> Self {
+        let fit = bucket::fit(&ledger);
+        let queue = queue::queue(&ledger);
+        Self {
+            flow,
+            members,
+            direction,
+            ledger,
+            fit,
+            queue,
+            controls: Controls::default(),
+            pool: Pool::default(),
+        }
+    }
+
+    /// Measures the controls.
+    pub(in crate::detect) fn look_around(&mut self, flows: &[FlowFacts], around: &CaptureFacts) {
+        let span = match (self.ledger.sent.first(), self.ledger.sent.last()) {
+            (Some(first), Some(last)) => (first.time, last.time),
+            _ => (self.flow.summary.first.0, self.flow.summary.last.0),
+        };
+        self.controls = Controls::of(self.flow, self.direction, span, flows, around);
+    }
+
+    /// The rate of the limit in bytes per second: the bucket's where losses fit one, else the queue's.
+    pub(in crate::detect) fn rate(&self) -> Option<f64> {
+        match (&self.fit, &self.queue) {
+            (Some(fit), _) if fit.agreement() >= WELL && !self.is_queued() => Some(fit.rate),
+            (_, Some(queue)) => Some(queue.rate),
+            (Some(fit), None) if fit.agreement() >= WELL => Some(fit.rate),
+            _ => None,
+        }
+    }
+
+    /// How well the best bucket explains the losses; 0 where none was fitted.
+    pub(in crate::detect) fn agreement(&self) -> f64 {
+        self.fit.as_ref().map_or(0.0, Fit::agreement)
+    }
+
+    /// Whether it is worth comparing with the surroundings at all: some bucket or some queue is there.
+    pub(in crate::detect) fn is_plausible(&self) -> bool {
+        self.agreement() >= WELL || self.queue.is_some_and(|queue| queue.wait >= 0.02)
+    }
+
+    /// The burst that came before the limit was felt, in bytes: a control must move more to say anything about the limit.
+    pub(in crate::detect) fn burst(&self) -> u64 {
+        self.fit.as_ref().map_or(0, |fit| fit.burst as u64)
+    }
+
+    /// Whether the losses are those of a full queue.
+    pub(in crate::detect) fn is_queued(&self) -> bool {
+        self.fit
+            .as_ref()
+            .and_then(Fit::queued)
+            .is_some_and(|share| share > bucket::QUEUED)
+    }
+
+    /// Frames of the first losses.
+    pub(in crate::detect) fn lost_frames(&self) -> Vec<Frame> {
+        let mut frames: Vec<Frame> = self
+            .ledger
+            .sent
+            .iter()
+            .filter(|sent| sent.lost)
+            .map(|sent| sent.frame)
+            .take(24)
+            .collect();
+        frames.sort_unstable();
+        frames.dedup();
+        frames.truncate(16);
+        frames
+    }
+}
+
+/// The agreement from which on a bucket is taken to explain the losses (see `policing.bucket_agreement`).
+pub(in crate::detect) const WELL: f64 = 0.6;

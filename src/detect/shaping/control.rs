@@ -1,0 +1,156 @@
+//! The same client's other traffic in the same minute: what the access line could do.
+
+use crate::facts::{CaptureFacts, FlowFacts, Summary};
+use crate::types::Direction;
+
+use super::ledger::Ledger;
+use super::queue;
+
+/// A flow of another service, measured for comparison.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(in crate::detect) struct Control {
+    /// Its index.
+    pub(in crate::detect) index: u32,
+    /// The most bytes per second that it reached over an eighth of a second.
+    pub(in crate::detect) peak: f64,
+    /// Payload bytes in the direction.
+    pub(in crate::detect) bytes: u64,
+    /// Packets with payload.
+    pub(in crate::detect) packets: u32,
+    /// Of these, how many were sent again or came late.
+    pub(in crate::detect) lost: u32,
+    /// How long its packets waited in a queue, in seconds at the upper quartile; none where that was not measured.
+    pub(in crate::detect) wait: Option<f64>,
+}
+
+/// All that is known of the surroundings of one limited flow.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(in crate::detect) struct Controls {
+    /// Flows of the same client to other services within a minute, in the same direction.
+    pub(in crate::detect) flows: Vec<Control>,
+}
+
+/// How far apart in time two flows may lie and still be compared, in nanoseconds: the same minute.
+const NEAR: i64 = 60_000_000_000;
+
+/// Most controls that are looked at closely.
+const CLOSELY: usize = 8;
+
+/// Payload that a control must have moved to count as able to be fast, in bytes. Less can come out of the first windows of any line.
+const ENOUGH: u64 = 32 * 1024;
+
+impl Controls {
+    /// The controls of `flow`, which was limited from `start` to `end` (nanoseconds since the epoch).
+    pub(in crate::detect) fn of(
+        flow: &FlowFacts,
+        direction: Direction,
+        (start, end): (i64, i64),
+        flows: &[FlowFacts],
+        around: &CaptureFacts,
+    ) -> Self {
+        let own = &flow.summary;
+        let client = own.key.a.address;
+        let of = |index: &u32| around.flows.get(*index as usize);
+        let from = around
+            .by_client
+            .partition_point(|index| of(index).is_some_and(|other| other.key.a.address < client));
+        let mut controls: Vec<Control> = around
+            .by_client
+            .iter()
+            .skip(from)
+            .map_while(|index| {
+                of(index)
+                    .filter(|other| other.key.a.address == client)
+                    .map(|other| (*index, other))
+            })
+            .filter(|(_, other)| is_other(own, other))
+            .filter(|(_, other)| {
+                other.last.0 >= start.saturating_sub(NEAR)
+                    && other.first.0 <= end.saturating_add(NEAR)
+            })
+            .filter(|(_, other)| other.answered() && other.tally(direction).data_packets > 0)
+            .map(|(index, other)| plain(index, other, direction))
+            .collect();
+        controls.sort_by_key(|control| (std::cmp::Reverse(control.bytes), control.index));
+        controls.truncate(256);
+        for control in controls.iter_mut().take(CLOSELY) {
+            if control.bytes < ENOUGH {
+                continue;
+            }
+            let Ok(place) = flows.binary_search_by_key(&control.index, |flow| flow.index) else {
+                continue;
+            };
+            let Some(facts) = flows.get(place) else {
+                continue;
+            };
+            control.peak = control.peak.max(peak(facts, direction));
+            control.wait = Ledger::of(facts, direction)
+                .map(|ledger| queue::queue(&ledger).map_or(0.0, |queue| queue.wait));
+        }
+        Self { flows: controls }
+    }
+
+    /// The fastest of those that moved at least `bytes`.
+    pub(in crate::detect) fn fastest(&self, bytes: u64) -> Option<&Control> {
+        self.flows
+            .iter()
+            .filter(|control| control.bytes >= bytes.max(ENOUGH))
+            .max_by(|a, b| a.peak.total_cmp(&b.peak))
+    }
+
+    /// Packets with payload and how many of them were lost, over all controls.
+    pub(in crate::detect) fn losses(&self) -> (u64, u64) {
+        self.flows.iter().fold((0, 0), |sum, control| {
+            (
+                sum.0 + u64::from(control.packets),
+                sum.1 + u64::from(control.lost),
+            )
+        })
+    }
+}
+
+/// Whether the other flow belongs to something else, so that a limit on this service would not touch it.
+fn is_other(own: &Summary, other: &Summary) -> bool {
+    if own.service == 0 || other.service == 0 {
+        own.service != other.service || own.key.b.address != other.key.b.address
+    } else {
+        own.service != other.service
+    }
+}
+
+fn plain(index: u32, other: &Summary, direction: Direction) -> Control {
+    let tally = other.tally(direction);
+    let seconds = other.last.seconds_since(other.first).max(0.05);
+    Control {
+        index,
+        peak: tally.bytes as f64 / seconds,
+        bytes: tally.bytes,
+        packets: tally.data_packets,
+        lost: tally.retransmitted,
+        wait: None,
+    }
+}
+
+/// The most bytes per second over an eighth of a second, or over one bin of the timeline where bins are wider.
+pub(in crate::detect) fn peak(flow: &FlowFacts, direction: Direction) -> f64 {
+    const WINDOW: i64 = 125_000_000;
+    let Some(transfer) = flow.detail.transfer.as_deref() else {
+        return 0.0;
+    };
+    let [up, down] = &transfer.timelines;
+    let timeline = match direction {
+        Direction::Up => up,
+        Direction::Down => down,
+    };
+    if timeline.width <= 0 {
+        return 0.0;
+    }
+    let wide = (WINDOW / timeline.width).max(1) as usize;
+    let seconds = (timeline.width * wide as i64) as f64 / 1e9;
+    timeline
+        .bins
+        .windows(wide.min(timeline.bins.len()).max(1))
+        .map(|bins| bins.iter().map(|bin| bin.new_bytes).sum::<u64>())
+        .max()
+        .map_or(0.0, |bytes| bytes as f64 / seconds)
+}

@@ -1,0 +1,32 @@
+//! `random_drop.excess_loss`: does the service lose more than the client's other traffic?
+
+use super::case::Case;
+use super::loss;
+use crate::detect::rule::{About, Reading};
+
+pub(in crate::detect) const ABOUT: About = About {
+    measures: "lower end of the 95 % interval of the service's loss ratio less the controls'",
+    why: "a box that drops a share of one service leaves the others alone",
+    innocent: &["a bad path to one network", "an overloaded server"],
+    blind_to: "captures without other traffic of the client",
+};
+
+pub(in crate::detect) fn read(case: &Case<'_>) -> Reading {
+    let pool = &case.pool;
+    if pool.control_sent < loss::FEWEST_CONTROL_PACKETS {
+        return Reading::Blind("too few packets of other services to compare with");
+    }
+    Reading::measured(
+        loss::least_excess(pool),
+        case.lost_frames(),
+        format!(
+            "{} of {} packets lost ({:.1} %), {} of {} in the controls ({:.1} %)",
+            pool.lost,
+            pool.sent,
+            pool.ratio() * 100.0,
+            pool.control_lost,
+            pool.control_sent,
+            pool.control_ratio() * 100.0
+        ),
+    )
+}

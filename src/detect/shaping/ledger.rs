@@ -1,0 +1,465 @@
+//! Who was sent and who was lost: turns the course of one direction into transmissions with their fates and into delays.
+//!
+//! A sender's view and a receiver's view become the same record. Where the losses lie behind the capture point, a retransmission says that the copy before it
+//! was lost. Where they lie before it, a hole that is filled late says so, and the lost packets are placed right after the arrival before the hole: the
+//! rest of a window that was cut off. (Spreading them evenly up to the next arrival, as docs/detection.md, C2.4 proposes, put the tail of a window into the round trip
+//! after it and lost a third of the agreement on receiver-side captures.)
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::facts::{Event, EventKind, FlowFacts};
+use crate::types::{Direction, Frame};
+
+/// One transmission of one segment or datagram.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(in crate::detect) struct Sent {
+    /// Nanoseconds since the epoch at which it passed the capture point, or would have.
+    pub(in crate::detect) time: i64,
+    /// Bytes of its IP packet.
+    pub(in crate::detect) bytes: u32,
+    /// Payload bytes of it.
+    pub(in crate::detect) payload: u32,
+    /// Its frame; that of the retransmission or fill that proves it where it was never seen.
+    pub(in crate::detect) frame: Frame,
+    /// Whether it was lost.
+    pub(in crate::detect) lost: bool,
+    /// Whether it was lost before the capture point, so that time and size are guesses.
+    pub(in crate::detect) unseen: bool,
+    /// Whether it repeats payload that was sent before.
+    pub(in crate::detect) repeat: bool,
+}
+
+/// A delay that a packet met.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(in crate::detect) struct Delay {
+    /// Nanoseconds since the epoch: when the packet passed the capture point.
+    pub(in crate::detect) time: i64,
+    /// Nanoseconds; only differences mean something where the delay is one-way.
+    pub(in crate::detect) delay: i64,
+}
+
+/// The record of one direction of a flow, or of several flows together.
+#[derive(Clone, Debug, Default)]
+pub(in crate::detect) struct Ledger {
+    /// Transmissions by time.
+    pub(in crate::detect) sent: Vec<Sent>,
+    /// From the capture point to the receiver and back: grows with a queue behind the capture point.
+    pub(in crate::detect) after: Vec<Delay>,
+    /// From the sender to the capture point by the sender's time stamps: grows with a queue before the capture point.
+    pub(in crate::detect) before: Vec<Delay>,
+    /// Retransmissions that the receiver called needless (DSACK, RFC 2883).
+    pub(in crate::detect) needless: u32,
+    /// Packets that came out of order.
+    pub(in crate::detect) reordered: u32,
+    /// Whether packets came after the last that is known.
+    pub(in crate::detect) truncated: bool,
+}
+
+/// Payload of a full segment where nobody announced an MSS: Ethernet's 1500 bytes less 52 of headers with time stamps.
+const USUAL_SEGMENT: u32 = 1448;
+
+/// Most packets that one hole is taken for. A larger hole is rather a capture that missed packets.
+const LARGEST_HOLE: u64 = 512;
+
+impl Ledger {
+    /// The record of one direction of `flow`; none without a transfer.
+    pub(in crate::detect) fn of(flow: &FlowFacts, direction: Direction) -> Option<Self> {
+        let transfer = flow.detail.transfer.as_deref()?;
+        let up = direction == Direction::Up;
+        let segment = flow
+            .detail
+            .side(direction.reverse())
+            .mss
+            .map_or(USUAL_SEGMENT, |mss| {
+                u32::from(mss)
+                    .saturating_sub(if flow.detail.side(direction).timestamps {
+                        12
+                    } else {
+                        0
+                    })
+                    .max(200)
+            });
+        let mut building = Building {
+            segment,
+            ledger: Self::default(),
+            latest: BTreeMap::new(),
+            outstanding: VecDeque::new(),
+            highest: None,
+            last_arrival: None,
+            acked: i64::MIN,
+            repeats: Vec::new(),
+            smallest: i64::MAX,
+        };
+        let datagrams = transfer
+            .events
+            .iter()
+            .any(|event| event.kind == EventKind::Datagram);
+        for event in &transfer.events {
+            if datagrams {
+                if event.up == up {
+                    building.datagram(event);
+                }
+            } else if event.up == up {
+                if event.payload > 0 {
+                    building.data(event);
+                }
+            } else {
+                building.acknowledgement(event);
+            }
+        }
+        let mut ledger = building.ledger;
+        // A hole that was never filled, or was filled by a reordered packet, is no transmission that we know of.
+        ledger.sent.retain(|sent| !sent.unseen || sent.lost);
+        ledger.sent.sort_by_key(|sent| sent.time);
+        ledger.before = one_way(&transfer.events, up);
+        ledger.truncated = transfer.events_truncated;
+        // Several media streams in one flow number their packets apart; then the gaps mean nothing.
+        let missing = flow.detail.side(direction).rtp_missing as usize;
+        if datagrams && ledger.losses() > missing + missing / 4 + 2 {
+            ledger.sent.retain(|sent| !sent.unseen);
+        }
+        Some(ledger)
+    }
+
+    /// Several directions as one, as a shared limiter meets them.
+    pub(in crate::detect) fn union<'a>(ledgers: impl IntoIterator<Item = &'a Self>) -> Self {
+        let mut union = Self::default();
+        let mut known_until = i64::MAX;
+        for ledger in ledgers {
+            if ledger.truncated
+                && let Some(last) = ledger.sent.last()
+            {
+                known_until = known_until.min(last.time);
+                union.truncated = true;
+            }
+            union.sent.extend_from_slice(&ledger.sent);
+            for (all, own) in [
+                (&mut union.after, &ledger.after),
+                (&mut union.before, &ledger.before),
+            ] {
+                let least = least(own);
+                all.extend(own.iter().map(|delay| Delay {
+                    delay: delay.delay - least,
+                    ..*delay
+                }));
+            }
+            union.needless += ledger.needless;
+            union.reordered += ledger.reordered;
+        }
+        // A limiter that is only half seen cannot be fitted.
+        union.sent.retain(|sent| sent.time <= known_until);
+        union.sent.sort_by_key(|sent| sent.time);
+        union.after.sort_by_key(|delay| delay.time);
+        union.before.sort_by_key(|delay| delay.time);
+        union
+    }
+
+    /// How many were lost.
+    pub(in crate::detect) fn losses(&self) -> usize {
+        self.sent.iter().filter(|sent| sent.lost).count()
+    }
+
+    /// Share of the transmissions that were lost.
+    pub(in crate::detect) fn loss_ratio(&self) -> f64 {
+        self.losses() as f64 / self.sent.len().max(1) as f64
+    }
+}
+
+/// The tenth percentile: the path without queues, robust against one odd sample.
+fn least(delays: &[Delay]) -> i64 {
+    let mut sorted: Vec<i64> = delays.iter().map(|delay| delay.delay).collect();
+    sorted.sort_unstable();
+    sorted.get(sorted.len() / 10).copied().unwrap_or(0)
+}
+
+/// What is known while the events are read.
+struct Building {
+    segment: u32,
+    ledger: Ledger,
+    /// Start of a piece of the stream to its end and the place of its latest transmission.
+    latest: BTreeMap<i64, (i64, usize)>,
+    /// Pieces that no acknowledgement has covered yet: end, place, and whether nothing was missing before them.
+    outstanding: VecDeque<(i64, usize, bool)>,
+    /// One past the highest byte that was seen.
+    highest: Option<i64>,
+    last_arrival: Option<i64>,
+    acked: i64,
+    /// Retransmissions: when, and the places of the transmissions that they declare lost.
+    repeats: Vec<(i64, Vec<usize>)>,
+    smallest: i64,
+}
+
+impl Building {
+    /// The offset on an axis without a wrap.
+    fn unwrap(&self, offset: u32) -> i64 {
+        match self.highest {
+            None => i64::from(offset),
+            Some(near) => near + i64::from(offset.wrapping_sub(near as u32).cast_signed()),
+        }
+    }
+
+    fn data(&mut self, event: &Event) {
+        let start = self.unwrap(event.offset);
+        let end = start + i64::from(event.payload);
+        let time = event.time.0;
+        let highest = *self.highest.get_or_insert(start);
+        match event.kind {
+            EventKind::Ahead if start > highest => self.hole(highest, start, time, event),
+            EventKind::Fill | EventKind::Reordered => {
+                let lost = event.kind == EventKind::Fill;
+                for place in self.overlapping(start, end) {
+                    if let Some(sent) = self.ledger.sent.get_mut(place)
+                        && sent.unseen
+                    {
+                        sent.lost = lost;
+                        sent.frame = event.frame;
+                    }
+                }
+                if !lost {
+                    self.ledger.reordered += 1;
+                }
+            }
+            EventKind::Retransmission if end > self.acked => {
+                let places = self.overlapping(start, end);
+                for &place in &places {
+                    if let Some(sent) = self.ledger.sent.get_mut(place) {
+                        sent.lost = true;
+                    }
+                }
+                self.repeats.push((time, places));
+            }
+            _ => {}
+        }
+        self.transmit(start, end, event);
+        self.highest = Some(highest.max(end));
+        if event.kind != EventKind::Fill && event.kind != EventKind::Retransmission {
+            self.last_arrival = Some(time);
+        }
+    }
+
+    /// Places of the latest transmissions of the bytes from `start` to `end`.
+    fn overlapping(&self, start: i64, end: i64) -> Vec<usize> {
+        let before = self
+            .latest
+            .range(..start)
+            .next_back()
+            .filter(|(_, (until, _))| *until > start)
+            .map(|(_, (_, place))| *place);
+        before
+            .into_iter()
+            .chain(self.latest.range(start..end).map(|(_, (_, place))| *place))
+            .collect()
+    }
+
+    /// Enters packets that must have been sent between the last arrival and this one; whether they were lost shows later.
+    fn hole(&mut self, from: i64, to: i64, time: i64, event: &Event) {
+        let count = ((to - from) as u64).div_ceil(u64::from(self.segment));
+        if count > LARGEST_HOLE {
+            return;
+        }
+        let start = self.last_arrival.unwrap_or(time);
+        let header = event.ip_length.saturating_sub(event.payload);
+        // A bucket is emptiest right after the packet that emptied it, and what a window still held was sent at once.
+        for i in 0..count as i64 {
+            let left = from + i * i64::from(self.segment);
+            let right = (left + i64::from(self.segment)).min(to);
+            let place = self.ledger.sent.len();
+            self.ledger.sent.push(Sent {
+                time: start,
+                bytes: (right - left) as u32 + header,
+                payload: (right - left) as u32,
+                frame: event.frame,
+                lost: false,
+                unseen: true,
+                repeat: false,
+            });
+            self.latest.insert(left, (right, place));
+        }
+    }
+
+    /// Enters what was seen, cut into segments as the path carries them.
+    fn transmit(&mut self, start: i64, end: i64, event: &Event) {
+        let header = event.ip_length.saturating_sub(event.payload);
+        let repeat = matches!(event.kind, EventKind::Retransmission | EventKind::Fill);
+        // Cover the old pieces: an older one that reaches in from the left keeps only what lies before.
+        if let Some((&left, &(until, place))) = self.latest.range(..start).next_back()
+            && until > start
+        {
+            self.latest.insert(left, (start, place));
+            if until > end {
+                self.latest.insert(end, (until, place));
+            }
+        }
+        while let Some((&left, &(until, place))) = self.latest.range(start..end).next() {
+            self.latest.remove(&left);
+            if until > end {
+                self.latest.insert(end, (until, place));
+            }
+        }
+        let mut left = start;
+        while left < end {
+            let right = (left + i64::from(self.segment)).min(end);
+            let place = self.ledger.sent.len();
+            self.ledger.sent.push(Sent {
+                time: event.time.0,
+                bytes: (right - left) as u32 + header,
+                payload: (right - left) as u32,
+                frame: event.frame,
+                lost: false,
+                unseen: false,
+                repeat,
+            });
+            self.latest.insert(left, (right, place));
+            if !repeat {
+                self.outstanding
+                    .push_back((right, place, event.kind == EventKind::New));
+            }
+            left = right;
+        }
+    }
+
+    fn acknowledgement(&mut self, event: &Event) {
+        let Some(near) = self.highest else {
+            return;
+        };
+        let ack = near + i64::from(event.ack.wrapping_sub(near as u32).cast_signed());
+        let time = event.time.0;
+        if ack > self.acked {
+            self.acked = ack;
+            let mut sample = None;
+            let mut clean = true;
+            while let Some(&(end, place, in_order)) = self.outstanding.front()
+                && end <= ack
+            {
+                self.outstanding.pop_front();
+                if let Some(sent) = self.ledger.sent.get(place) {
+                    // Karn: an acknowledgement that waited for a retransmission measures the repair, not the path.
+                    clean &= in_order && !sent.lost;
+                    sample = Some(sent.time);
+                }
+            }
+            if let Some(sent) = sample
+                && clean
+                && time >= sent
+            {
+                self.smallest = self.smallest.min(time - sent);
+                self.ledger.after.push(Delay {
+                    time: sent,
+                    delay: time - sent,
+                });
+            }
+            // What lies below the acknowledgement is settled.
+            while let Some((&left, &(until, _))) = self.latest.first_key_value()
+                && until <= ack
+            {
+                self.latest.remove(&left);
+            }
+        }
+        if event.dsack {
+            self.needless(time);
+        }
+    }
+
+    /// The receiver had it already: the latest retransmission that can have caused this was needless, and nothing was lost before it.
+    fn needless(&mut self, time: i64) {
+        self.ledger.needless += 1;
+        let round = if self.smallest == i64::MAX {
+            0
+        } else {
+            self.smallest * 9 / 10
+        };
+        let Some(which) = self
+            .repeats
+            .iter()
+            .rposition(|(when, _)| *when <= time - round)
+        else {
+            return;
+        };
+        let (_, places) = self.repeats.remove(which);
+        for place in places {
+            if let Some(sent) = self.ledger.sent.get_mut(place) {
+                sent.lost = false;
+            }
+        }
+    }
+
+    /// RTP numbers its packets, so that gaps show; other datagrams are only seen.
+    fn datagram(&mut self, event: &Event) {
+        let time = event.time.0;
+        if event.offset != 0 {
+            let number = self.unwrap(event.offset);
+            let highest = *self.highest.get_or_insert(number);
+            let missing = number - highest - 1;
+            if missing > 0 && (missing as u64) < LARGEST_HOLE {
+                let start = self.last_arrival.unwrap_or(time);
+                for i in 1..=missing {
+                    let place = self.ledger.sent.len();
+                    self.latest.insert(highest + i, (highest + i + 1, place));
+                    self.ledger.sent.push(Sent {
+                        time: start,
+                        bytes: event.ip_length,
+                        payload: event.payload,
+                        frame: event.frame,
+                        lost: true,
+                        unseen: true,
+                        repeat: false,
+                    });
+                }
+            } else if number < highest
+                && let Some((_, place)) = self.latest.remove(&number)
+                && let Some(sent) = self.ledger.sent.get_mut(place)
+            {
+                // It came after all.
+                sent.lost = false;
+                self.ledger.reordered += 1;
+            }
+            self.highest = Some(highest.max(number));
+            self.last_arrival = Some(time);
+        }
+        self.ledger.sent.push(Sent {
+            time,
+            bytes: event.ip_length,
+            payload: event.payload,
+            frame: event.frame,
+            ..Sent::default()
+        });
+    }
+}
+
+/// Rates at which TCP time stamp clocks tick, per second (Linux and others: 1000, 250, 100; RFC 7323, section 5.4, allows 1 to 1000).
+const TICKS: [f64; 6] = [1000.0, 500.0, 250.0, 200.0, 100.0, 10.0];
+
+/// Arrival time against the sender's time stamps.
+fn one_way(events: &[Event], up: bool) -> Vec<Delay> {
+    let stamped = || {
+        events
+            .iter()
+            .filter(move |event| event.up == up && event.payload > 0 && event.tsval != 0)
+    };
+    let (Some(first), Some(last)) = (stamped().next(), stamped().next_back()) else {
+        return Vec::new();
+    };
+    let seconds = last.time.seconds_since(first.time);
+    let ticks = f64::from(last.tsval.wrapping_sub(first.tsval).cast_signed());
+    if seconds < 0.5 || ticks <= 0.0 {
+        return Vec::new();
+    }
+    // A growing queue stretches the seconds, never the ticks, so the measured rate is at most the clock's.
+    let rate = ticks / seconds;
+    let Some(tick) = TICKS
+        .into_iter()
+        .filter(|tick| (rate * 0.97..rate * 1.5).contains(tick))
+        .min_by(|a, b| (a - rate).abs().total_cmp(&(b - rate).abs()))
+    else {
+        return Vec::new();
+    };
+    stamped()
+        .map(|event| {
+            let sent = f64::from(event.tsval.wrapping_sub(first.tsval).cast_signed()) / tick * 1e9;
+            Delay {
+                time: event.time.0,
+                delay: event.time.since(first.time) - sent as i64,
+            }
+        })
+        .collect()
+}

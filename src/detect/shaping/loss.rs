@@ -1,0 +1,210 @@
+//! Loss over many flows: the service's against that of everything else the client did, and whether chance explains the difference.
+
+use crate::facts::{CaptureFacts, FlowFacts, Summary};
+use crate::types::Direction;
+
+/// Fewest packets of controls that say anything about their loss.
+pub(in crate::detect) const FEWEST_CONTROL_PACKETS: u64 = 60;
+
+/// Packets sent and lost, of a service and of the controls beside it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(in crate::detect) struct Pool {
+    /// Packets of the service that could be lost: with payload, SYNs, RTP.
+    pub(in crate::detect) sent: u64,
+    /// Of these, lost.
+    pub(in crate::detect) lost: u64,
+    /// Packets of the controls.
+    pub(in crate::detect) control_sent: u64,
+    /// Of these, lost.
+    pub(in crate::detect) control_lost: u64,
+    /// Flows of the service.
+    pub(in crate::detect) flows: u32,
+    /// Of these, how many lost something.
+    pub(in crate::detect) hit: u32,
+}
+
+impl Pool {
+    /// The pool of one flow by itself against the controls.
+    pub(in crate::detect) fn of(
+        flow: &FlowFacts,
+        direction: Direction,
+        around: &CaptureFacts,
+    ) -> Self {
+        let mut pool = Self::default();
+        pool.add(tally(flow, direction));
+        (pool.control_sent, pool.control_lost) = controls(&flow.summary, direction, around);
+        pool
+    }
+
+    /// Adds a flow of the service.
+    pub(in crate::detect) fn add(&mut self, (sent, lost): (u64, u64)) {
+        self.sent += sent;
+        self.lost += lost;
+        self.flows += 1;
+        self.hit += u32::from(lost > 0);
+    }
+
+    /// Share lost.
+    pub(in crate::detect) fn ratio(&self) -> f64 {
+        self.lost as f64 / self.sent.max(1) as f64
+    }
+
+    /// Share of the controls' packets lost.
+    pub(in crate::detect) fn control_ratio(&self) -> f64 {
+        self.control_lost as f64 / self.control_sent.max(1) as f64
+    }
+}
+
+/// Packets of a flow that could be lost in a direction, and how many were.
+pub(in crate::detect) fn tally(flow: &FlowFacts, direction: Direction) -> (u64, u64) {
+    let tally = flow.summary.tally(direction);
+    let side = flow.detail.side(direction);
+    let (mut sent, mut lost) = (
+        u64::from(tally.data_packets),
+        u64::from(tally.retransmitted),
+    );
+    if side.rtp > 0 {
+        return (
+            u64::from(side.rtp) + u64::from(side.rtp_missing),
+            u64::from(side.rtp_missing),
+        );
+    }
+    // A SYN that had to be repeated lost itself or its answer.
+    if flow.summary.answered() && side.syns > 1 {
+        sent += u64::from(side.syns);
+        lost += u64::from(side.syns - 1);
+    }
+    // The sender's view also counts the copy that was sent in vain; the receiver's does not see the lost one.
+    sent += u64::from(side.fills);
+    (sent, lost.min(sent))
+}
+
+/// Packets and losses of all flows of the same client to other services, in the direction.
+pub(in crate::detect) fn controls(
+    own: &Summary,
+    direction: Direction,
+    around: &CaptureFacts,
+) -> (u64, u64) {
+    let client = own.key.a.address;
+    let of = |index: &u32| around.flows.get(*index as usize);
+    let from = around
+        .by_client
+        .partition_point(|index| of(index).is_some_and(|other| other.key.a.address < client));
+    around
+        .by_client
+        .iter()
+        .skip(from)
+        .map_while(|index| of(index).filter(|other| other.key.a.address == client))
+        .filter(|other| other.service != own.service && other.answered())
+        .filter(|other| other.key.protocol == crate::types::Protocol::Tcp)
+        .fold((0, 0), |sum, other| {
+            let tally = other.tally(direction);
+            (
+                sum.0 + u64::from(tally.data_packets),
+                sum.1 + u64::from(tally.retransmitted),
+            )
+        })
+}
+
+/// Natural logarithm of n! (Stirling's series beyond 20, exact sums below).
+fn ln_factorial(n: u64) -> f64 {
+    if n < 20 {
+        return (2..=n).map(|k| (k as f64).ln()).sum();
+    }
+    let x = n as f64 + 1.0;
+    (x - 0.5) * x.ln() - x + 0.5 * std::f64::consts::TAU.ln() + 1.0 / (12.0 * x)
+        - 1.0 / (360.0 * x.powi(3))
+}
+
+/// Decimal logarithm of the chance that a table at least as uneven as this one comes about when both groups lose alike, negated: Fisher's exact test,
+/// one-sided.
+pub(in crate::detect) fn improbability(pool: &Pool) -> f64 {
+    let (a, n, c, m) = (
+        pool.lost.min(pool.sent),
+        pool.sent,
+        pool.control_lost.min(pool.control_sent),
+        pool.control_sent,
+    );
+    let lost = a + c;
+    let choose =
+        |n: u64, k: u64| ln_factorial(n) - ln_factorial(k) - ln_factorial(n.saturating_sub(k));
+    let whole = choose(n + m, lost);
+    let mut sum = 0.0_f64;
+    // Terms fall fast once a is above expectation; 2000 of them are more than enough.
+    for k in a..=lost.min(n).min(a + 2000) {
+        let rest = lost - k;
+        if rest > m {
+            continue;
+        }
+        let term = (choose(n, k) + choose(m, rest) - whole).exp();
+        sum += term;
+        if term < sum * 1e-12 && k > a + 10 {
+            break;
+        }
+    }
+    if sum <= 0.0 {
+        return 300.0;
+    }
+    -sum.min(1.0).log10()
+}
+
+/// Lower end of the 95 % interval of the difference of both loss ratios (Newcombe 1998, method 10, from Wilson's intervals).
+pub(in crate::detect) fn least_excess(pool: &Pool) -> f64 {
+    let (p, low, _) = wilson(pool.lost, pool.sent);
+    let (q, _, high) = wilson(pool.control_lost, pool.control_sent);
+    p - q - ((p - low).powi(2) + (high - q).powi(2)).sqrt()
+}
+
+/// The ratio and Wilson's 95 % interval.
+fn wilson(hits: u64, of: u64) -> (f64, f64, f64) {
+    /// The 97.5 % point of the normal distribution.
+    const Z: f64 = 1.96;
+    if of == 0 {
+        return (0.0, 0.0, 1.0);
+    }
+    let n = of as f64;
+    let p = hits.min(of) as f64 / n;
+    let middle = (p + Z * Z / (2.0 * n)) / (1.0 + Z * Z / n);
+    let half = Z / (1.0 + Z * Z / n) * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
+    (p, (middle - half).max(0.0), (middle + half).min(1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pool(lost: u64, sent: u64, control_lost: u64, control_sent: u64) -> Pool {
+        Pool {
+            sent,
+            lost,
+            control_sent,
+            control_lost,
+            flows: 1,
+            hit: 1,
+        }
+    }
+
+    #[test]
+    fn fishers_test_gives_the_textbook_figure() {
+        // the lady tasting tea: 3 of 4 right by chance is 17/70
+        let p = improbability(&pool(3, 4, 1, 4));
+        assert!((10_f64.powf(-p) - 17.0 / 70.0).abs() < 1e-9, "{p}");
+    }
+
+    #[test]
+    fn a_tenth_lost_against_nothing_is_no_chance() {
+        assert!(improbability(&pool(20, 200, 0, 400)) > 6.0);
+        assert!(least_excess(&pool(20, 200, 0, 400)) > 0.05);
+    }
+
+    #[test]
+    fn equal_losses_are_chance() {
+        assert!(improbability(&pool(6, 300, 12, 600)) < 1.0);
+        assert!(least_excess(&pool(6, 300, 12, 600)) < 0.01);
+    }
+
+    #[test]
+    fn large_counts_neither_overflow_nor_hang() {
+        assert!(improbability(&pool(400_000, 4_000_000, 1000, 4_000_000)) > 100.0);
+    }
+}

@@ -1,0 +1,332 @@
+//! Judges rates and losses: a policer, a shaper, a share dropped at random, or nobody's doing.
+//!
+//! Each direction of a flow becomes a [`Ledger`](ledger::Ledger) of transmissions with their fates, whatever side the capture was taken on. A token bucket is
+//! fitted to the losses and a queue to the delays, once a case; the rules then read the [`Case`], and the table says what counts. Nothing here is called likely
+//! unless other traffic of the same client shows what the line could do.
+
+use crate::facts::{CaptureFacts, FlowFacts};
+use crate::types::{Address, Direction};
+
+use super::finding::Mechanism;
+use super::judged::Judged;
+
+mod application_limited;
+mod beyond_chance;
+mod bucket;
+mod bucket_agreement;
+mod bufferbloat;
+mod case;
+mod control;
+mod control_fast;
+mod excess_loss;
+mod first_burst_spared;
+mod heavy_loss;
+mod improbable_loss;
+mod indifferent_loss;
+mod ledger;
+mod limits;
+mod loss;
+mod lossy_radio;
+mod queue;
+mod queue_at_loss;
+mod queue_share;
+mod quiet_loss;
+mod rules;
+mod server_pacing;
+mod shared_congestion;
+mod slow_reader;
+mod slow_start_too_short;
+mod standing_queue;
+mod steady_service;
+mod tariff_limit;
+mod verdict;
+mod words;
+
+use case::Case;
+use ledger::Ledger;
+use loss::Pool;
+
+pub(crate) use rules::RULES;
+
+/// Fewest data packets of a direction that is looked at.
+const FEWEST_PACKETS: u32 = 20;
+
+/// Fewest losses that start a fit.
+const FEWEST_LOSSES: u32 = 4;
+
+/// Shortest transfer in which a standing queue is looked for, in seconds, and its least payload.
+const SHORTEST_TRANSFER: (f64, u64) = (1.5, 24 * 1024);
+
+/// Most flows that are taken to share one limiter.
+const MOST_MEMBERS: usize = 16;
+
+/// Judges the flows that `wanted` names against all that `around` knows.
+#[must_use]
+pub fn judge(
+    flows: &[FlowFacts],
+    around: &CaptureFacts,
+    wanted: &dyn Fn(&FlowFacts) -> bool,
+) -> Judged {
+    let mut judged = Judged::default();
+    let mut limited: Vec<(u32, Direction)> = Vec::new();
+    for mut case in cases(flows, wanted) {
+        if !case.is_plausible() {
+            continue;
+        }
+        case.look_around(flows, around);
+        let finding = [Mechanism::Policing, Mechanism::Shaping]
+            .into_iter()
+            .filter_map(|mechanism| verdict::weigh(&case, mechanism))
+            .max_by(|a, b| a.score.total_cmp(&b.score));
+        if let Some(finding) = finding {
+            limited.extend(case.members.iter().map(|member| (*member, case.direction)));
+            judged.findings.push(finding);
+        }
+    }
+    judged
+        .findings
+        .extend(random_drops(flows, around, wanted, &limited));
+    judged
+        .findings
+        .sort_by_key(|finding| (finding.time, finding.frame));
+    judged.blind = flows
+        .iter()
+        .filter(|flow| wanted(flow))
+        .filter_map(|flow| blindness(flow).map(|why| (flow.index, why)))
+        .collect();
+    judged
+}
+
+/// Why rates and losses of a flow cannot be judged although it is large enough.
+fn blindness(flow: &FlowFacts) -> Option<&'static str> {
+    let large = flow
+        .summary
+        .up
+        .data_packets
+        .max(flow.summary.down.data_packets)
+        >= 100;
+    (large && flow.detail.one_way)
+        .then_some("one direction only: rates and losses cannot be judged")
+}
+
+/// Who shares a limiter: flows of one client to one service, or between the same two hosts.
+type Group = (Address, Address, u16, Direction);
+
+fn group(flow: &FlowFacts, direction: Direction) -> Group {
+    let key = &flow.summary.key;
+    if flow.summary.service != 0 {
+        return (
+            key.a.address,
+            Address::default(),
+            flow.summary.service,
+            direction,
+        );
+    }
+    // Between two hosts either may have opened the flow; what counts is who sends.
+    match direction {
+        Direction::Up => (key.a.address, key.b.address, 0, Direction::Up),
+        Direction::Down => (key.b.address, key.a.address, 0, Direction::Up),
+    }
+}
+
+/// Every direction of every wanted flow that could be limited, alone or with those that share its limiter.
+fn cases<'a>(flows: &'a [FlowFacts], wanted: &dyn Fn(&FlowFacts) -> bool) -> Vec<Case<'a>> {
+    let mut tracks: Vec<(Group, Case<'a>)> = Vec::new();
+    for flow in flows.iter().filter(|flow| wanted(flow)) {
+        for direction in [Direction::Up, Direction::Down] {
+            if is_eligible(flow, direction)
+                && let Some(ledger) = Ledger::of(flow, direction)
+            {
+                let case = Case::new(flow, vec![flow.index], direction, ledger);
+                tracks.push((group(flow, direction), case));
+            }
+        }
+    }
+    tracks.sort_by_key(|(group, case)| (*group, case.flow.index));
+    let mut cases = Vec::new();
+    for members in tracks.chunk_by(|a, b| a.0 == b.0) {
+        let members: Vec<&Case<'a>> = members.iter().map(|(_, case)| case).collect();
+        cases.extend(share_out(&members));
+    }
+    cases
+}
+
+/// Whether a direction of a flow has enough in it to be limited visibly.
+fn is_eligible(flow: &FlowFacts, direction: Direction) -> bool {
+    let tally = flow.summary.tally(direction);
+    let side = flow.detail.side(direction);
+    let seconds = flow.summary.last.seconds_since(flow.summary.first);
+    flow.detail.transfer.is_some()
+        && tally.data_packets >= FEWEST_PACKETS
+        && (tally.retransmitted >= FEWEST_LOSSES
+            || side.rtp_missing >= FEWEST_LOSSES
+            || (seconds >= SHORTEST_TRANSFER.0 && tally.bytes >= SHORTEST_TRANSFER.1))
+}
+
+/// One case for all members where one bucket explains the losses of all better than each its own; else one case each.
+fn share_out<'a>(members: &[&Case<'a>]) -> Vec<Case<'a>> {
+    let alone = || members.iter().map(|case| (*case).clone()).collect();
+    let mut losing: Vec<&Case<'a>> = members
+        .iter()
+        .copied()
+        .filter(|case| case.ledger.losses() >= FEWEST_LOSSES as usize)
+        .collect();
+    if losing.is_empty() || members.len() < 2 {
+        return alone();
+    }
+    losing.sort_by_key(|case| (std::cmp::Reverse(case.ledger.losses()), case.flow.index));
+    let Some(worst) = losing.first() else {
+        return alone();
+    };
+    let overlaps = |case: &Case<'a>| {
+        case.flow.summary.first <= worst.flow.summary.last
+            && worst.flow.summary.first <= case.flow.summary.last
+    };
+    let mut together: Vec<&Case<'a>> = members
+        .iter()
+        .copied()
+        .filter(|case| overlaps(case))
+        .collect();
+    together.sort_by_key(|case| (std::cmp::Reverse(case.ledger.losses()), case.flow.index));
+    together.truncate(MOST_MEMBERS);
+    if together.len() < 2 {
+        return alone();
+    }
+    let union = Ledger::union(together.iter().map(|case| &case.ledger));
+    let mut hit: Vec<&Case<'a>> = together
+        .iter()
+        .copied()
+        .filter(|case| case.ledger.losses() > 0)
+        .collect();
+    hit.sort_by_key(|case| {
+        case.ledger
+            .sent
+            .iter()
+            .find(|sent| sent.lost)
+            .map(|sent| (sent.time, case.flow.index))
+    });
+    let Some(first) = hit.first() else {
+        return alone();
+    };
+    let shared = Case::new(
+        first.flow,
+        hit.iter().map(|case| case.flow.index).collect(),
+        first.direction,
+        union,
+    );
+    // Weighed by losses: how well each is explained by a bucket of its own.
+    let (mut own, mut losses) = (0.0, 0.0);
+    for case in &losing {
+        let count = case.ledger.losses() as f64;
+        own += count * case.agreement();
+        losses += count;
+    }
+    if hit.len() < 2 || shared.agreement() < own / f64::max(losses, 1.0) + 0.05 {
+        return alone();
+    }
+    let mut cases = vec![shared];
+    cases.extend(
+        members
+            .iter()
+            .filter(|case| !cases_contains(&hit, case.flow.index, case.direction))
+            .map(|case| (*case).clone()),
+    );
+    cases
+}
+
+fn cases_contains(hit: &[&Case<'_>], index: u32, direction: Direction) -> bool {
+    hit.iter()
+        .any(|case| case.flow.index == index && case.direction == direction)
+}
+
+/// Services that lose more than the client's other traffic, over all their flows.
+fn random_drops(
+    flows: &[FlowFacts],
+    around: &CaptureFacts,
+    wanted: &dyn Fn(&FlowFacts) -> bool,
+    limited: &[(u32, Direction)],
+) -> Vec<super::finding::Finding> {
+    let mut places: Vec<(Address, u16, Address, usize)> = flows
+        .iter()
+        .enumerate()
+        .filter(|(_, flow)| wanted(flow) && flow.summary.answered())
+        .map(|(place, flow)| {
+            let key = &flow.summary.key;
+            let server = if flow.summary.service == 0 {
+                key.b.address
+            } else {
+                Address::default()
+            };
+            (key.a.address, flow.summary.service, server, place)
+        })
+        .collect();
+    places.sort_unstable();
+    let mut findings = Vec::new();
+    for service in places.chunk_by(|a, b| (a.0, a.1, a.2) == (b.0, b.1, b.2)) {
+        let members: Vec<&FlowFacts> = service
+            .iter()
+            .filter_map(|(.., place)| flows.get(*place))
+            .collect();
+        let both: Vec<_> = [Direction::Up, Direction::Down]
+            .into_iter()
+            .filter_map(|direction| random_drop(&members, direction, flows, around, limited))
+            .collect();
+        findings.extend(verdict::merge_directions(both));
+    }
+    findings
+}
+
+fn random_drop(
+    members: &[&FlowFacts],
+    direction: Direction,
+    flows: &[FlowFacts],
+    around: &CaptureFacts,
+    limited: &[(u32, Direction)],
+) -> Option<super::finding::Finding> {
+    let mut pool = Pool::default();
+    let mut hit: Vec<(u64, u64, &FlowFacts)> = Vec::new();
+    for flow in members {
+        if limited.contains(&(flow.index, direction)) {
+            continue;
+        }
+        let (sent, lost) = loss::tally(flow, direction);
+        pool.add((sent, lost));
+        if lost > 0 {
+            hit.push((lost, sent, flow));
+        }
+    }
+    // Below this nothing can be significant; most pools end here.
+    if pool.lost < 5 || pool.ratio() < 0.01 {
+        return None;
+    }
+    hit.sort_by_key(|(lost, _, flow)| (std::cmp::Reverse(*lost), flow.index));
+    let (.., worst) = *hit.first()?;
+    (pool.control_sent, pool.control_lost) = loss::controls(&worst.summary, direction, around);
+    let ledger = Ledger::of(worst, direction).unwrap_or_default();
+    let least = pool.ratio() / 4.0;
+    let mut touched: Vec<u32> = hit
+        .iter()
+        .filter(|(lost, sent, _)| *lost as f64 / (*sent).max(1) as f64 >= least)
+        .map(|(.., flow)| flow.index)
+        .collect();
+    touched.sort_unstable();
+    let mut case = Case::new(worst, touched, direction, ledger);
+    case.pool = pool;
+    case.look_around(flows, around);
+    let servers = hit
+        .iter()
+        .any(|(.., flow)| flow.summary.key.b.address != worst.summary.key.b.address);
+    let mut finding = verdict::weigh(&case, Mechanism::RandomDrop)?;
+    if !servers {
+        // One server, one path: it may be that path.
+        finding.score = finding.score.min(verdict::ONE_PATH);
+    }
+    if let Some(first) = members
+        .iter()
+        .find(|flow| Some(&flow.index) == finding.flows.first())
+    {
+        finding.time = first.summary.first;
+        finding.frame = first.summary.first_frame;
+    }
+    Some(finding)
+}

@@ -1,0 +1,34 @@
+//! `policing.queue_at_loss`: were the lost packets standing in a queue?
+
+use crate::detect::rule::{About, Reading};
+
+use super::case::Case;
+
+pub(in crate::detect) const ABOUT: About = About {
+    measures: "delay at the losses, as a share of the delay that a full queue of the bucket's size and rate makes",
+    why: "a policer drops without delaying; a full queue has delayed everything before it drops",
+    innocent: &["a queue elsewhere on the path grows at the same time"],
+    blind_to: "queues shorter than the time stamp clocks and the jitter of the path",
+};
+
+pub(in crate::detect) fn read(case: &Case<'_>) -> Reading {
+    let Some(fit) = &case.fit else {
+        return Reading::Blind("fewer than 4 separate losses to fit a bucket to");
+    };
+    let Some(share) = fit.queued() else {
+        return Reading::Blind("no delays measured: neither acknowledgements nor time stamps");
+    };
+    let worst = fit
+        .inflation_behind
+        .unwrap_or(0.0)
+        .max(fit.inflation_before.unwrap_or(0.0));
+    Reading::measured(
+        share,
+        [],
+        format!(
+            "packets just before a loss were {:.1} ms later than the quickest tenth; a full queue would make it {:.0} ms",
+            worst.max(0.0) * 1e3,
+            fit.queue_s * 1e3
+        ),
+    )
+}

@@ -1,0 +1,27 @@
+//! `shaping.standing_queue`: did packets wait?
+
+use crate::detect::rule::{About, Reading};
+
+use super::case::Case;
+
+pub(in crate::detect) const ABOUT: About = About {
+    measures: "how much longer than the quickest packet the packet at the upper quartile took",
+    why: "a shaper holds back what exceeds its rate; the wait grows up to the length of its queue over its rate",
+    innocent: &["the access line's own queue: see innocent.bufferbloat"],
+    blind_to: "receiver-side captures of senders without TCP time stamps; QUIC",
+};
+
+pub(in crate::detect) fn read(case: &Case<'_>) -> Reading {
+    if case.ledger.after.len() < 16 && case.ledger.before.len() < 16 {
+        return Reading::Blind("no delays measured: neither acknowledgements nor time stamps");
+    }
+    let wait = case.queue.map_or(0.0, |queue| queue.wait);
+    Reading::measured(
+        wait * 1e3,
+        [],
+        format!(
+            "a quarter of the packets waited {:.0} ms or more",
+            wait * 1e3
+        ),
+    )
+}
