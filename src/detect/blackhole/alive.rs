@@ -5,14 +5,14 @@ use crate::detect::rule::{About, Reading};
 use crate::facts::{CaptureFacts, FlowFacts};
 
 pub(in crate::detect) const ABOUT: About = About {
-    measures: "thirds of the silence (of its first 15 s at most) in which another flow of the client was heard from the side that is silent here",
+    measures: "thirds of the silence (of its first 6 s, or 15 s) in which another flow of the client was heard from the side that is silent here",
     why: "a radio gap, a sleeping host or a broken uplink silences everything; a box picks",
     innocent: &["the server or the way to it broke"],
     blind_to: "captures of one flow",
 };
 
-/// So much of the silence is looked at: later the one who tried has mostly gone.
-const SPAN_NS: i64 = 15_000_000_000;
+/// So much of the silence is looked at, whichever shows more: later the one who tried has mostly gone, and controls end.
+const SPANS_NS: [i64; 2] = [6_000_000_000, 15_000_000_000];
 
 /// A flow that spoke so shortly before is one that could have gone on.
 const GOING_NS: i64 = 5_000_000_000;
@@ -21,8 +21,8 @@ pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Rea
     let Some(case) = Case::of(flow, around) else {
         return Reading::Blind(NO_CASE);
     };
-    let span = case.until.since(case.since).min(SPAN_NS);
-    if span <= 0 {
+    let whole = case.until.since(case.since);
+    if whole <= 0 {
         return Reading::Blind("no time to hear others in");
     }
     let others = case.others(around);
@@ -33,15 +33,22 @@ pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Rea
     if !known {
         return Reading::Blind("no other flow was going on");
     }
-    let moment = |part: i64| case.since.plus(span / 3 * part);
-    let heard = (0..3)
-        .filter(|part| {
-            others.iter().any(|other| {
-                (other.key.b != server || other.down.data_packets > 0)
-                    && other.side_heard_between(case.silent(), moment(*part), moment(*part + 1))
+    let heard_in = |span: i64| {
+        let moment = |part: i64| case.since.plus(span / 3 * part);
+        (0..3)
+            .filter(|part| {
+                others.iter().any(|other| {
+                    (other.key.b != server || other.down.data_packets > 0)
+                        && other.side_heard_between(case.silent(), moment(*part), moment(*part + 1))
+                })
             })
-        })
-        .count();
+            .count()
+    };
+    let heard = SPANS_NS
+        .iter()
+        .map(|span| heard_in(whole.min(*span)))
+        .max()
+        .unwrap_or(0);
     Reading::measured(
         heard as u32,
         case.frames(),

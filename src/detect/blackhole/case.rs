@@ -54,13 +54,14 @@ const ANSWER_NS: i64 = 1_000_000_000;
 /// A download without a further packet for less than this is not yet a stall.
 const STALL_NS: i64 = 3_000_000_000;
 
-/// Least media packets (20 ms apart as usual: two seconds) before their one-sidedness is looked at.
-const MEDIA_PACKETS: u32 = 100;
+/// Least media packets (20 ms apart as usual: five seconds) before their one-sidedness is looked at. Comfort noise of a muted side (RFC 3389) comes more
+/// often.
+const MEDIA_PACKETS: u32 = 250;
 
 impl<'f> Case<'f> {
     /// The silence that a capture at this vantage can judge: what the host next to the capture does not send is its own doing.
     pub(in crate::detect) fn of(flow: &'f FlowFacts, around: &CaptureFacts) -> Option<Self> {
-        if flow.detail.one_way {
+        if flow.detail.one_way && !begun_before(flow, around) {
             return None;
         }
         let views: &[Direction] = match around.vantage.value {
@@ -109,6 +110,7 @@ impl<'f> Case<'f> {
                     && packet.time >= since
                     && !packet.is_rst()
                     && demands_an_answer(packet)
+                    && (!detail.one_way || packet.role == Role::Retransmission)
             })
             .collect();
         let said_more = demands.iter().any(|packet| {
@@ -120,7 +122,9 @@ impl<'f> Case<'f> {
         let stage = if said_more {
             match from {
                 Direction::Up if peer_silent && own.syns > 0 => Stage::Syn,
-                Direction::Up if peer_silent => return None,
+                Direction::Up if peer_silent && detail.from_start => return None,
+                // a client that does not repeat its SYN wanted no connection: a scanner, or a flood in others' names
+                Direction::Down if own.acked == 0 && peer.syns < 2 => return None,
                 Direction::Down if own.syns > 0 && own.acked == 0 => Stage::Syn,
                 Direction::Up if peer.new_bytes == 0 && detail.from_start => Stage::Hello,
                 Direction::Down if own.acked <= 1 && detail.from_start => Stage::Hello,
@@ -340,6 +344,17 @@ impl<'f> Case<'f> {
     }
 }
 
+/// Whether the flow looks one-way only because the capture began after its server fell silent: the client repeats itself, and its other flows are
+/// captured both ways.
+fn begun_before(flow: &FlowFacts, around: &CaptureFacts) -> bool {
+    !flow.detail.from_start
+        && flow.detail.client.retransmissions >= 3
+        && siblings(flow, around)
+            .filter(|other| other.answered())
+            .count()
+            >= 2
+}
+
 const fn is_media(kind: PacketKind) -> bool {
     matches!(
         kind,
@@ -369,7 +384,9 @@ fn apart<'f>(packets: impl Iterator<Item = &'f PacketFact>, end: Timestamp) -> V
     packets
         .filter(|packet| {
             let fresh = last.is_none_or(|last| packet.time.since(last) >= ONE_TRY_NS);
-            last = Some(packet.time);
+            if fresh {
+                last = Some(packet.time);
+            }
             fresh && end.since(packet.time) >= ANSWER_NS
         })
         .collect()

@@ -5,7 +5,7 @@ use crate::detect::rule::{About, Reading};
 use crate::facts::{CaptureFacts, FlowFacts, Role};
 
 pub(in crate::detect) const ABOUT: About = About {
-    measures: "logarithm to base 10 of the probability that independent loss takes every try, at the loss of this flow before the silence or 2 %, whichever is more",
+    measures: "logarithm to base 10 of the probability that independent loss takes every try, at the loss of this flow before the silence, that of others to the service, or 2 %, whichever is most",
     why: "a path that loses a third of everything leaves some hellos unanswered for long",
     innocent: &["loss in bursts"],
     blind_to: "loss that begins with the silence",
@@ -27,16 +27,35 @@ fn loss_before(flow: &FlowFacts, case: &Case<'_>) -> (u32, u32) {
     })
 }
 
+/// The same of the client's other flows to the service that carried something to the end.
+fn loss_of_siblings(flow: &FlowFacts, case: &Case<'_>, around: &CaptureFacts) -> (u32, u32) {
+    /// A flow with so many packets of the server was not silenced at its beginning, where repeats are all there is.
+    const CARRIED: u32 = 20;
+    let service = flow.summary.service;
+    case.others(around)
+        .iter()
+        .filter(|other| other.down.data_packets >= CARRIED && other.service == service)
+        .fold((0, 0), |(lost, sent), other| {
+            (
+                lost + other.up.retransmitted + other.down.retransmitted,
+                sent + other.up.data_packets + other.down.data_packets,
+            )
+        })
+}
+
 pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Reading {
     let Some(case) = Case::of(flow, around) else {
         return Reading::Blind(NO_CASE);
     };
-    let (lost, sent) = loss_before(flow, &case);
-    let share = if sent >= 10 {
-        (f64::from(lost) / f64::from(sent)).clamp(LOSS, 0.9)
-    } else {
-        LOSS
-    };
+    let share = [
+        loss_before(flow, &case),
+        loss_of_siblings(flow, &case, around),
+    ]
+    .into_iter()
+    .filter(|(_, sent)| *sent >= 10)
+    .map(|(lost, sent)| f64::from(lost) / f64::from(sent))
+    .fold(LOSS, f64::max)
+    .min(0.9);
     let count = case.tries.len();
     if count == 0 {
         return Reading::Blind("no try that could have been lost");

@@ -20,6 +20,9 @@ pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Rea
         crate::types::Protocol::Udp => seconds / 30.0,
         crate::types::Protocol::Tcp => seconds / 40.0,
     };
+    if case.stage == Stage::Stalled && flow.detail.recognised.record_missing_down > 0 {
+        return Reading::measured(0, [], "the server was in the middle of an answer");
+    }
     if case.stage == Stage::Syn {
         return Reading::measured(0, [], "a new connection is in no NAT's table yet");
     }
