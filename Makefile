@@ -67,7 +67,7 @@ bench: deps ## what each stage costs, and the whole beside the bare libpcap loop
 	$(CARGO) bench --locked
 
 .PHONY: bench-full
-bench-full: deps ## the same on the full-size corpora (5 GB of disk, 3 GB of memory)
+bench-full: deps ## the whole on full-size captures (2 GB of disk at a time)
 	DPISCOPE_BENCH_SCALE=1 $(CARGO) bench --locked --bench whole
 
 .PHONY: lab
