@@ -62,6 +62,16 @@ lint: deps ## formatting, clippy without a warning, and the build without libpca
 doc: deps ## the library's documentation, without a warning
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
 
+# Puts what standard input says between two marked lines of a document.
+QUOTE = sh -c 'cat >target/quoted && sed -i -e "/^<!-- $$1: make docs -->$$/,/^<!-- end of $$1 -->$$/ { /^<!-- /!d }" \
+	-e "/^<!-- $$1: make docs -->$$/ r target/quoted" "$$2"' quote
+
+.PHONY: docs
+docs: deps ## bring what README.md and docs/ quote from the program up to date
+	$(CARGO) build --locked --bin dpiscope
+	{ echo '```'; target/debug/dpiscope demo; echo '```'; } | $(QUOTE) demo README.md
+	target/debug/dpiscope explain --markdown | $(QUOTE) rules docs/detection.md
+
 .PHONY: bench
 bench: deps ## what each stage costs, and the whole beside the bare libpcap loop (minutes)
 	$(CARGO) bench --locked
