@@ -57,6 +57,8 @@ lint: deps ## formatting, clippy without a warning, and the build without libpca
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) clippy --locked --all-targets --no-default-features -- -D warnings
 	$(CARGO) clippy --locked --all-targets $(LAB) -- -D warnings
+	@if command -v c++ >/dev/null; then set -x; $(CARGO) clippy --locked $(FUZZ) -- -D warnings; \
+		else echo "fuzz: not checked: needs a C++ compiler for libFuzzer (apt-get install g++)"; fi
 
 .PHONY: doc
 doc: deps ## the library's documentation, without a warning
