@@ -55,7 +55,7 @@ impl<'a> Case<'a> {
         ledger: Ledger,
     ) -> Self {
         let fit = bucket::fit(&ledger);
-        let queue = queue::queue(&ledger);
+        let queue = strongest(queue::queue(&ledger), fit.as_ref(), &ledger);
         Self {
             flow,
             members,
@@ -129,3 +129,52 @@ impl<'a> Case<'a> {
 
 /// The agreement from which on a bucket is taken to explain the losses (see `policing.bucket_agreement`).
 pub(in crate::detect) const WELL: f64 = 0.6;
+
+/// The queue that the delays show, or, where they show little of it, the one whose overflow the losses are.
+///
+/// When much is lost, few acknowledgements measure the path, and a receiver's capture without time stamps has no delays at all.
+fn strongest(seen: Option<Queue>, fit: Option<&Fit>, ledger: &Ledger) -> Option<Queue> {
+    let Some(fit) = fit.filter(|fit| {
+        fit.agreement() >= WELL && fit.queued().is_some_and(|share| share > bucket::QUEUED)
+    }) else {
+        return seen;
+    };
+    if seen.is_some_and(|queue| queue.share >= 0.25 && queue.unsteadiness.is_some()) {
+        return seen;
+    }
+    let first = ledger.sent.get(fit.first_loss)?;
+    let last = ledger.sent.last()?;
+    let (mut before, mut after) = (0_u64, 0_u64);
+    for (place, sent) in ledger
+        .sent
+        .iter()
+        .enumerate()
+        .filter(|(_, sent)| !sent.lost)
+    {
+        if place < fit.first_loss {
+            before += u64::from(sent.bytes);
+        } else {
+            after += u64::from(sent.bytes);
+        }
+    }
+    let wait = [fit.inflation_behind, fit.inflation_before]
+        .into_iter()
+        .flatten()
+        .fold(0.0, f64::max);
+    Some(Queue {
+        // Without delays the length of the queue says how long its packets waited.
+        wait: if fit.inflation_before.is_none() && fit.evenness.is_some() {
+            fit.queue_s
+        } else {
+            wait
+        },
+        share: after as f64 / (before + after).max(1) as f64,
+        rate: fit.rate,
+        rate_low: fit.rate_low,
+        rate_high: fit.rate_high,
+        unsteadiness: Some((fit.rate_high - fit.rate_low) / (2.0 * fit.rate)),
+        seconds: (last.time - first.time) as f64 / 1e9,
+        onset_bytes: before,
+        onset: first.time,
+    })
+}

@@ -60,13 +60,13 @@ table! {
     "policing.queue_at_loss"         queue_at_loss         &[Policing],             at_most(bucket::QUEUED), "of a full queue's delay", 1.0, -7.0, "docs/detection.md, C2 (code 7); policing set";
     "policing.first_burst_spared"    first_burst_spared    &[Policing],             at_least(1.5),         "losses",       0.5,  -0.3, "docs/detection.md, C3 (T5)";
     "shaping.standing_queue"         standing_queue        &[Shaping],              at_least(30.0),        "ms",           1.5,  -5.0, "docs/detection.md, C4";
-    "shaping.queue_share"            queue_share           &[Shaping],              at_least(0.5),         "share",        1.0,  -2.0, "docs/detection.md, C4";
-    "shaping.steady_service"         steady_service        &[Shaping],              at_most(0.1),          "share",        1.5,  -2.0, "docs/detection.md, C4 (plateau)";
+    "shaping.queue_share"            queue_share           &[Shaping],              at_least(0.25),        "share",        0.8,  -2.0, "docs/detection.md, C4";
+    "shaping.steady_service"         steady_service        &[Shaping],              at_most(0.1),          "share",        2.0,  -3.0, "docs/detection.md, C4 (plateau)";
     "shaping.control_fast"           control_fast          &[Policing, Shaping],    at_least(2.0),         "times",        2.5,  -2.0, "docs/detection.md, C7 (slower_than_control)";
     "random_drop.excess_loss"        excess_loss           &[RandomDrop],           at_least(0.01),        "share",        2.0,  -4.0, "docs/detection.md, C3 (T1)";
     "random_drop.improbable_loss"    improbable_loss       &[RandomDrop],           at_least(3.5),         "decades",      2.0,  -4.0, "docs/detection.md, C3 (T1)";
     "random_drop.heavy_loss"         heavy_loss            &[RandomDrop],           at_least(0.025),       "share",        1.0,  -1.5, "docs/detection.md, C3";
-    "random_drop.indifferent_loss"   indifferent_loss      &[RandomDrop],           at_most(0.5),          "share",        0.5,  -4.0, "docs/detection.md, C3 (T4)";
+    "random_drop.indifferent_loss"   indifferent_loss      &[RandomDrop],           at_most(WELL),         "share",        0.5,  -4.0, "docs/detection.md, C3 (T4)";
     "random_drop.quiet_loss"         quiet_loss            &[RandomDrop],           at_most(25.0),         "ms",           0.3,  -3.0, "docs/detection.md, C3 (T6)";
     "innocent.slow_start_too_short"  slow_start_too_short  &[Policing, Shaping],    at_least(20.0),        "packets",      0.0,  -3.0, "docs/detection.md, C5";
     "innocent.application_limited"   application_limited   &[Shaping],              at_most(0.5),          "share",        0.1,  -2.0, "docs/detection.md, C5";

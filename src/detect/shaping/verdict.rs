@@ -43,7 +43,7 @@ pub(super) fn weigh(case: &Case<'_>, mechanism: Mechanism) -> Option<Finding> {
     };
     let needed: &[&str] = match mechanism {
         Mechanism::Policing => &["policing.bucket_agreement", "policing.beyond_chance"],
-        Mechanism::Shaping => &["shaping.standing_queue", "shaping.queue_share"],
+        Mechanism::Shaping => &["shaping.standing_queue", "shaping.steady_service"],
         _ => &["random_drop.heavy_loss"],
     };
     if needed.iter().any(|name| supports(name) != Some(true)) {
