@@ -13,6 +13,7 @@ pub(super) struct Names {
     lookups: DashMap<u64, Vec<DnsLookup>, foldhash::fast::RandomState>,
     /// Whether an answer was seen at all: lookups themselves are noted when their flow ends, which may be behind the barrier.
     answers: AtomicBool,
+    speech: AtomicBool,
 }
 
 /// One name of an address.
@@ -45,6 +46,18 @@ impl Names {
         if !self.answers.load(Ordering::Relaxed) {
             self.answers.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// Notes that some flow says what may name it, and so may name others to the same place.
+    pub(super) fn note_speech(&self) {
+        if !self.speech.load(Ordering::Relaxed) {
+            self.speech.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether any flow says what may name it. To be asked behind the barrier.
+    pub(super) fn has_speech(&self) -> bool {
+        self.speech.load(Ordering::Relaxed)
     }
 
     /// Notes what became of one question of the flow between `key`'s ends; an answer that disagrees is a lookup of its own.
