@@ -224,7 +224,10 @@ impl<'f> Case<'f> {
                 flow.summary.first,
                 apart(of(PacketKind::StunRequest), detail.observed_until),
             ),
-            Direction::Up if server.stun_responses > 0 && media(flow) >= MEDIA_PACKETS => {
+            Direction::Up
+                if (server.stun_responses > 0 || is_relay(flow) && !unheard)
+                    && media(flow) >= MEDIA_PACKETS =>
+            {
                 let one_way = client.rtp >= MEDIA_PACKETS && server.rtp == 0;
                 let since = if one_way {
                     detail
@@ -356,21 +359,20 @@ impl<'f> Case<'f> {
         before.map_or(0.0, |before| first.seconds_since(before))
     }
 
-    /// The client's other flows; where it has none, those of the other addresses that the capture shows (a host has one for each IP version).
+    /// The client's other flows; at the client also those of the address that its host has in the other IP version.
     pub(in crate::detect) fn others<'a>(&'a self, around: &'a CaptureFacts) -> Vec<&'a Summary> {
-        let own: Vec<&Summary> = siblings(self.flow, around).collect();
-        if own.is_empty() {
-            around
-                .flows
-                .iter()
-                .enumerate()
-                .filter(|(index, _)| *index as u32 != self.flow.index)
-                .map(|(_, flow)| flow)
-                .take(4096)
-                .collect()
-        } else {
-            own
+        let own = self.flow.summary.key.a.address;
+        let mut others: Vec<&Summary> = siblings(self.flow, around).collect();
+        if around.vantage.value == Vantage::Client {
+            others.extend(
+                around
+                    .flows
+                    .iter()
+                    .take(4096)
+                    .filter(|other| other.key.a.address.is_v4() != own.is_v4()),
+            );
         }
+        others
     }
 }
 
@@ -383,6 +385,11 @@ fn begun_before(flow: &FlowFacts, around: &CaptureFacts) -> bool {
             .filter(|other| other.answered())
             .count()
             >= 2
+}
+
+/// Whether the server's port is one at which STUN and TURN relays listen (RFC 8489, section 18.6; Telegram's 1400; Google's 19302 and on).
+pub(in crate::detect) fn is_relay(flow: &FlowFacts) -> bool {
+    matches!(flow.summary.key.b.port, 1400 | 3478..=3481 | 19302..=19309)
 }
 
 fn is_quic(flow: &FlowFacts) -> bool {
