@@ -39,6 +39,8 @@ pub struct Measurement {
     pub down: Tally,
     /// When the server was heard.
     pub activity: Activity,
+    /// When the client was heard.
+    pub client_activity: Activity,
     /// Usual hop limits of the client and the server as captured; 0 where there is none.
     pub hop_limits: [u8; 2],
     /// Smallest round trips to the client and to the server, in nanoseconds.
@@ -79,6 +81,7 @@ impl<Rider> Finished<Rider> {
             up: outline.tallies.a,
             down: outline.tallies.b,
             activity: outline.activity.b,
+            client_activity: outline.activity.a,
             hop_limits: [outline.hop_limits.a, outline.hop_limits.b],
             rtt: outline.rtt,
             duplicates: outline.duplicates,

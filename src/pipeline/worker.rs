@@ -350,6 +350,7 @@ fn summary(flow: &Measurement, service: u16) -> Summary {
         up: flow.up,
         down: flow.down,
         activity: flow.activity,
+        client_activity: flow.client_activity,
         rtt_server_ms: milliseconds(flow.rtt.b),
         rtt_client_ms: milliseconds(flow.rtt.a),
         hop_limits: flow.hop_limits,

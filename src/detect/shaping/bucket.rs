@@ -107,7 +107,7 @@ impl Fit {
 pub(in crate::detect) const QUEUED: f64 = 0.25;
 
 /// Share of evenly spaced arrivals from which on they left a queue.
-const EVEN: f64 = 0.7;
+pub(in crate::detect) const EVEN: f64 = 0.7;
 
 /// Delay growth in seconds that is measurable at all.
 const LEAST_INFLATION: f64 = 0.003;
@@ -412,8 +412,8 @@ pub(in crate::detect) fn fit(ledger: &Ledger) -> Option<Fit> {
         let outcome = run(&steps, chosen.rate, chosen.burst);
         if outcome.drained.1 > 0.3 * span {
             let exact = outcome.drained.0 / outcome.drained.1;
-            if (chosen.rate * 0.95..chosen.rate * 1.05).contains(&exact) {
-                chosen.merit = best.merit - 0.02;
+            if (chosen.rate * 0.7..chosen.rate * 1.3).contains(&exact) {
+                chosen.merit = best.merit - 0.06;
                 chosen.improve(&steps, exact, chosen.burst);
             }
         }

@@ -5,10 +5,11 @@
 //! as the rest of a window that was cut off, and may be as late as the arrival after it. (Spreading them evenly up to that, as docs/detection.md, C2.4 proposes, put the
 //! tail of a window into the round trip after it and lost a third of the agreement on receiver-side captures.)
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::facts::{Event, EventKind, FlowFacts};
-use crate::types::{Direction, Frame};
+use crate::facts::{Event, EventKind, FlowFacts, Role};
+use crate::types::{Direction, Frame, Protocol};
 
 /// One transmission of one segment or datagram.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -57,6 +58,51 @@ pub(in crate::detect) struct Ledger {
     pub(in crate::detect) truncated: bool,
 }
 
+/// The course of a flow: its transfer, or its packets where it was too short for one. None where packets are missing between the kept ones.
+fn course(flow: &FlowFacts) -> Option<(Cow<'_, [Event]>, bool)> {
+    if let Some(transfer) = flow.detail.transfer.as_deref() {
+        return Some((Cow::Borrowed(&transfer.events), transfer.events_truncated));
+    }
+    if flow.detail.omitted > 0 || flow.summary.key.protocol != Protocol::Tcp {
+        return None;
+    }
+    let events = flow
+        .detail
+        .packets
+        .iter()
+        .filter(|packet| !packet.is_syn() && !packet.is_syn_ack() && !packet.is_rst())
+        .filter_map(|packet| {
+            let data = packet.payload > 0;
+            Some(Event {
+                time: packet.time,
+                frame: packet.frame,
+                offset: packet.seq as u32,
+                ack: packet.ack as u32,
+                payload: packet.payload,
+                ip_length: packet.ip_length,
+                tsval: packet.timestamps.map_or(0, |(value, _)| value),
+                window: packet.window,
+                up: packet.direction? == Direction::Up,
+                dsack: packet.dsack,
+                kind: match packet.role {
+                    Role::New if data => EventKind::New,
+                    Role::Ahead if data => EventKind::Ahead,
+                    Role::Reordered if data => EventKind::Reordered,
+                    Role::Fill if data => EventKind::Fill,
+                    Role::Retransmission if data => EventKind::Retransmission,
+                    _ => EventKind::Ack,
+                },
+            })
+        })
+        .collect();
+    Some((Cow::Owned(events), false))
+}
+
+/// Whether a direction of a flow is media: mostly RTP. A few packets of anything encrypted look like RTP by chance.
+pub(in crate::detect) fn is_media(flow: &FlowFacts, direction: Direction) -> bool {
+    2 * flow.detail.side(direction).rtp > flow.summary.tally(direction).data_packets
+}
+
 /// Nanoseconds within which a second copy of a segment is the capture's (a mirror port, two interfaces) and not the sender's: nobody can know of a loss before
 /// half a round trip.
 fn soonest_repeat(flow: &FlowFacts) -> i64 {
@@ -90,9 +136,10 @@ const USUAL_SEGMENT: u32 = 1448;
 const LARGEST_HOLE: u64 = 512;
 
 impl Ledger {
-    /// The record of one direction of `flow`; none without a transfer.
+    /// The record of one direction of `flow`; none where its packets are not known.
     pub(in crate::detect) fn of(flow: &FlowFacts, direction: Direction) -> Option<Self> {
-        let transfer = flow.detail.transfer.as_deref()?;
+        let (events, truncated) = course(flow)?;
+        let events = &*events;
         let up = direction == Direction::Up;
         let segment = flow
             .detail
@@ -119,19 +166,17 @@ impl Ledger {
             repeats: Vec::new(),
             smallest: i64::MAX,
             soonest: soonest_repeat(flow),
-            spacing: spacing(&transfer.events, up),
+            spacing: spacing(events, up),
+            numbered: is_media(flow, direction),
         };
-        let datagrams = transfer
-            .events
-            .iter()
-            .any(|event| event.kind == EventKind::Datagram);
+        let datagrams = events.iter().any(|event| event.kind == EventKind::Datagram);
         // What was sent into silence says nothing of rates: that is a blackhole's business.
         let silence = &flow.detail.side(direction).unanswered;
         let until = match silence.since {
             Some(since) if silence.retries > 0 => since.0,
             _ => i64::MAX,
         };
-        for event in &transfer.events {
+        for event in events {
             if event.up == up && event.payload > 0 && event.time.0 >= until {
                 continue;
             }
@@ -152,8 +197,8 @@ impl Ledger {
         // A hole that was never filled, or was filled by a reordered packet, is no transmission that we know of.
         ledger.sent.retain(|sent| !sent.unseen || sent.lost);
         ledger.sent.sort_by_key(|sent| sent.time);
-        ledger.before = one_way(&transfer.events, up);
-        ledger.truncated = transfer.events_truncated;
+        ledger.before = one_way(events, up);
+        ledger.truncated = truncated;
         // Several media streams in one flow number their packets apart; then the gaps mean nothing.
         let missing = flow.detail.side(direction).rtp_missing as usize;
         if datagrams && ledger.losses() > missing + missing / 4 + 2 {
@@ -259,6 +304,8 @@ struct Building {
     soonest: i64,
     /// Nanoseconds between packets that were sent together.
     spacing: i64,
+    /// Whether datagrams are numbered, so that gaps show.
+    numbered: bool,
 }
 
 impl Building {
@@ -487,7 +534,7 @@ impl Building {
     /// RTP numbers its packets, so that gaps show; other datagrams are only seen.
     fn datagram(&mut self, event: &Event) {
         let time = event.time.0;
-        if event.offset != 0 {
+        if self.numbered && event.offset != 0 {
             let number = self.unwrap(event.offset);
             let highest = *self.highest.get_or_insert(number);
             let missing = number - highest - 1;

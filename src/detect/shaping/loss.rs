@@ -3,7 +3,7 @@
 use crate::facts::{CaptureFacts, FlowFacts, Summary};
 use crate::types::Direction;
 
-use super::ledger::Ledger;
+use super::ledger::{Ledger, is_media};
 
 /// Fewest packets of controls that say anything about their loss.
 pub(in crate::detect) const FEWEST_CONTROL_PACKETS: u64 = 60;
@@ -61,7 +61,7 @@ impl Pool {
 pub(in crate::detect) fn tally(flow: &FlowFacts, direction: Direction) -> (u64, u64) {
     let tally = flow.summary.tally(direction);
     let side = flow.detail.side(direction);
-    if side.rtp > 0 {
+    if is_media(flow, direction) {
         return (
             u64::from(side.rtp) + u64::from(side.rtp_missing),
             u64::from(side.rtp_missing),

@@ -18,8 +18,11 @@ mod bufferbloat;
 mod case;
 mod control;
 mod control_fast;
+mod even_arrivals;
 mod excess_loss;
+mod faster_start;
 mod first_burst_spared;
+mod growing_acknowledgements;
 mod heavy_loss;
 mod improbable_loss;
 mod indifferent_loss;
@@ -27,6 +30,8 @@ mod ledger;
 mod limits;
 mod loss;
 mod lossy_radio;
+mod path_mtu;
+mod plateau;
 mod queue;
 mod queue_at_loss;
 mod queue_share;
@@ -38,6 +43,7 @@ mod slow_reader;
 mod slow_start_too_short;
 mod standing_queue;
 mod steady_service;
+mod straight_line;
 mod tariff_limit;
 mod verdict;
 mod words;
@@ -159,7 +165,7 @@ fn is_eligible(flow: &FlowFacts, direction: Direction) -> bool {
     flow.detail.transfer.is_some()
         && tally.data_packets >= FEWEST_PACKETS
         && (tally.retransmitted >= FEWEST_LOSSES
-            || side.rtp_missing >= FEWEST_LOSSES
+            || ledger::is_media(flow, direction) && side.rtp_missing >= FEWEST_LOSSES
             || (seconds >= SHORTEST_TRANSFER.0 && tally.bytes >= SHORTEST_TRANSFER.1))
 }
 
