@@ -38,9 +38,9 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// A rule is named `group.what`, an innocent cause by one word.
+/// A rule is named `group.what`, an innocent cause by one word or in the group `innocent`.
 fn is_cause(rule: &Rule) -> bool {
-    !rule.name.contains('.')
+    !rule.name.contains('.') || rule.name.starts_with("innocent.")
 }
 
 fn overview(rules: &[&Rule]) -> String {
