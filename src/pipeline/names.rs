@@ -89,10 +89,10 @@ impl Names {
                 },
             })
         };
-        if fact.answers.is_empty() {
-            if let Some(lookup) = lookup(None) {
-                self.note(lookup);
-            }
+        if fact.answers.is_empty()
+            && let Some(lookup) = lookup(None)
+        {
+            self.note(lookup);
         }
         for reply in fact.answers {
             if let Some(lookup) = lookup(Some(reply)) {
