@@ -4,7 +4,7 @@ use crate::facts::{CaptureFacts, FlowFacts, Summary, Vantage};
 use crate::types::Protocol;
 
 use super::finding::{Assessment, Finding, FlowVerdict, Judgement, Level};
-use super::{Judged, injection, shaping};
+use super::{Judged, blackhole, injection, shaping};
 
 /// Judges all flows; `wanted` says which may yield findings.
 #[must_use]
@@ -16,6 +16,7 @@ pub fn assess(
     // the order is one of precedence: who resets a flow also silences it, and who silences it also slows it down
     let families = [
         injection::judge(flows, around, wanted),
+        blackhole::judge(flows, around, wanted),
         shaping::judge(flows, around, wanted),
     ];
     let mut verdicts: Vec<FlowVerdict> = around.flows.iter().map(without_detail).collect();

@@ -3,7 +3,9 @@ use crate::application::{
 };
 use crate::decode::{Decoded, Transport, decode};
 use crate::facts::{Detail, Summary};
-use crate::flow::{Datagram, Finished, FlowTable, Hints, Measurement, PacketKind, Placed, Sink};
+use crate::flow::{
+    Datagram, Details, Finished, FlowTable, Hints, Measurement, PacketKind, Placed, Sink,
+};
 use crate::service::{Catalogue, Clue};
 use crate::types::{Endpoint, FlowKey, Protocol, Side, Timestamp};
 
@@ -57,48 +59,43 @@ impl<'a> Worker<'a> {
 
     /// Takes a job's packets, in order.
     pub(super) fn job(&mut self, job: &Job) {
-        let mut group = Vec::with_capacity(GROUP);
         for items in job.items.chunks(GROUP) {
-            // three passes, each of independent loads: the slots, the flows, then the work
-            group.clear();
-            for item in items {
-                let bytes = job
-                    .bytes
-                    .get(item.start as usize..item.start as usize + item.captured as usize)
-                    .unwrap_or_default();
-                match decode(bytes, item.wire) {
-                    Ok(Some(decoded)) => {
-                        let shard = shard_of(item.hash, self.shards.len());
-                        let slot = self
-                            .shards
-                            .get(shard)
-                            .map_or(0, |table| table.touch_slot(item.hash));
-                        group.push((item, decoded, shard, slot));
-                    }
-                    Ok(None) => {}
-                    Err(reason) => {
-                        *self
-                            .undecoded
-                            .entry((item.frame.capture(), reason.name()))
-                            .or_default() += 1
-                    }
-                }
+            // passes of independent loads, so that a group's cache misses overlap: the table's slots, then the flows
+            let mut slots = [0; GROUP];
+            for (slot, item) in slots.iter_mut().zip(items) {
+                *slot = self
+                    .table(item)
+                    .map_or(0, |table| table.touch_slot(item.hash));
             }
             let mut touched = 0;
-            for (_, _, shard, slot) in &group {
-                touched ^= self
-                    .shards
-                    .get(*shard)
-                    .map_or(0, |table| table.touch_flow(*slot));
+            for (slot, item) in slots.iter().zip(items) {
+                touched ^= self.table(item).map_or(0, |table| table.touch_flow(*slot));
             }
             std::hint::black_box(touched);
-            for (item, decoded, shard, _) in &group {
-                self.packet(item, decoded, *shard);
+            for item in items {
+                let start = item.start as usize;
+                let bytes = job
+                    .bytes
+                    .get(start..start + item.captured as usize)
+                    .unwrap_or_default();
+                match decode(bytes, item.wire) {
+                    Ok(Some(decoded)) => self.packet(item, &decoded),
+                    Ok(None) => {}
+                    Err(reason) => {
+                        let count = self.undecoded.entry((item.frame.capture(), reason.name()));
+                        *count.or_default() += 1;
+                    }
+                }
             }
         }
         if let Some(item) = job.items.last() {
             self.advance(item.time);
         }
+    }
+
+    /// The table that holds a packet's flow.
+    fn table(&self, item: &Item) -> Option<&FlowTable<Rider>> {
+        self.shards.get(shard_of(item.hash, self.shards.len()))
     }
 
     /// Packet time has reached `now`: flows that have been silent for longer than they live are final.
@@ -121,11 +118,12 @@ impl<'a> Worker<'a> {
             table.drain(&mut self.measurer.outbox(last, false, &mut self.gathered));
         }
         self.gathered
-            .sort_unstable_by_key(|flow| (flow.summary.first, flow.summary.first_frame));
+            .sort_by_key(|flow| (flow.summary.first, flow.summary.first_frame));
         (self.gathered, self.undecoded, evicted)
     }
 
-    fn packet(&mut self, item: &Item, packet: &Decoded<'_>, shard: usize) {
+    fn packet(&mut self, item: &Item, packet: &Decoded<'_>) {
+        let shard = shard_of(item.hash, self.shards.len());
         let Some(table) = self.shards.get_mut(shard) else {
             return;
         };
@@ -241,8 +239,8 @@ impl<'a> Measurer<'a> {
             || is_heavy(&summary)
             || is_troubled(&measured)
                 && (self.scope == Scope::All || !named && (early || !self.names.is_empty()));
-        let detail = keep.then(|| {
-            let mut detail = detail(measured, recognised, now);
+        let detail = measured.details.filter(|_| keep).map(|measured| {
+            let mut detail = detail(*measured, recognised, now);
             detail.host = belonging.host.zip(belonging.host_source);
             detail.part = belonging.part.map(crate::service::Part::name);
             detail.service_why = belonging.why.to_string();
@@ -296,16 +294,16 @@ fn is_heavy(summary: &Summary) -> bool {
 
 /// Whether anything about the flow could become a finding, or explain one.
 fn is_troubled(flow: &Measurement) -> bool {
-    !flow.resets.is_empty()
-        || !flow.icmp.is_empty()
-        || flow.client.unanswered.tries >= 2
-        || flow.server.unanswered.tries >= 2
-        || flow.client.fin.is_some() && flow.down.packets == 0
-        || flow.client.retransmissions
-            + flow.client.fills
-            + flow.server.retransmissions
-            + flow.server.fills
-            >= 3
+    let Some(details) = &flow.details else {
+        return false;
+    };
+    let (client, server) = (&details.sides.a, &details.sides.b);
+    !details.resets.is_empty()
+        || !details.icmp.is_empty()
+        || client.unanswered.tries >= 2
+        || server.unanswered.tries >= 2
+        || client.fin.is_some() && flow.down.packets == 0
+        || flow.up.retransmitted + flow.down.retransmitted >= 3
         || flow.down.data_packets == 0 && flow.up.data_packets > 0
 }
 
@@ -352,27 +350,28 @@ fn summary(flow: &Measurement, service: u16) -> Summary {
         up: flow.up,
         down: flow.down,
         activity: flow.activity,
-        rtt_server_ms: milliseconds(flow.rtt.to_server()),
-        rtt_client_ms: milliseconds(flow.rtt.to_client()),
+        client_activity: flow.client_activity,
+        rtt_server_ms: milliseconds(flow.rtt.b),
+        rtt_client_ms: milliseconds(flow.rtt.a),
         hop_limits: flow.hop_limits,
         duplicates: flow.duplicates,
     }
 }
 
-fn detail(flow: Measurement, recognised: Recognised, observed_until: Timestamp) -> Detail {
+fn detail(measured: Details, recognised: Recognised, observed_until: Timestamp) -> Detail {
     Detail {
-        packets: flow.packets,
-        omitted: flow.omitted,
-        resets: flow.resets,
-        icmp: flow.icmp,
-        client: flow.client,
-        server: flow.server,
-        rtt: flow.rtt,
-        from_start: flow.from_start,
-        one_way: flow.one_way,
-        snapped: flow.snapped,
-        offloaded: flow.offloaded,
-        transfer: flow.transfer,
+        packets: measured.packets,
+        omitted: measured.omitted,
+        resets: measured.resets,
+        icmp: measured.icmp,
+        client: measured.sides.a,
+        server: measured.sides.b,
+        rtt: measured.rtt,
+        from_start: measured.from_start,
+        one_way: measured.one_way,
+        snapped: measured.snapped,
+        offloaded: measured.offloaded,
+        transfer: measured.transfer,
         recognised,
         observed_until,
         ..Detail::default()
