@@ -181,8 +181,8 @@ impl Trace {
         let server: SocketAddr = server.parse().expect("an address and a port");
         let port = 40_000 + self.flows.len() as u16 * 11 + self.chance.below(11) as u16;
         let client = self.client[usize::from(server.is_ipv6())];
-        // The usual first hop limits are 64 and 128; 9 to 16 routers lie between.
-        let hops = 9 + self.chance.below(8) as u8;
+        // The usual first hop limit is 64; 9 to 16 routers lie between, the same for all who visit an address.
+        let hops = 9 + (Chance::of(&server.ip().to_string()).next() % 8) as u8;
         let mut end = |address, far: bool| End {
             address,
             next: self.chance.next() as u32,
@@ -616,7 +616,8 @@ impl Trace {
     ) {
         let Some(seen) = seen else { return };
         let envelope = self.envelope(from, hop_limit, ip_id);
-        let jitter = self.chance.below(40_000) as i64;
+        // what answers is later than what it answers
+        let jitter = self.chance.below(40_000) as i64 + if from == self.near { 50_000 } else { 0 };
         let flow = self.newest();
         let to = flow.end(from.other()).address.port();
         let end = flow.end(from);

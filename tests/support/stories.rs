@@ -587,7 +587,7 @@ flows = 2
         r#"
 [[service]]
 name = "signal"
-verdict = "too_little_data"
+verdict = "not_assessable"
 "#,
         |trace| {
             controls(trace)

@@ -178,7 +178,7 @@ impl Trace {
             start,
             window: 10.0,
             threshold: f64::MAX,
-            recovery: 0,
+            recovery: start,
             timeouts: 0,
             progress: start,
             have: BTreeSet::new(),
@@ -217,8 +217,8 @@ struct Transfer {
     /// Congestion window and slow-start threshold, in segments (RFC 5681).
     window: f64,
     threshold: f64,
-    /// The loss that is being repaired ends with this part.
-    recovery: usize,
+    /// Before then the window is not cut again: once a round trip is enough.
+    recovery: i64,
     timeouts: u32,
     /// When the sender last heard something new.
     progress: i64,
@@ -437,10 +437,10 @@ impl Transfer {
                 losses = true;
             }
         }
-        if losses && below >= self.recovery {
+        if losses && now >= self.recovery {
             self.threshold = (self.window * 0.7).max(2.0);
             self.window = self.threshold;
-            self.recovery = self.parts.iter().filter(|part| part.sent.is_some()).count();
+            self.recovery = now + 2 * self.wire.owd;
         }
     }
 }
