@@ -38,9 +38,9 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// A rule is named `group.what`, an innocent cause by one word.
+/// A rule is named `group.what`, an innocent cause by one word or in the group `innocent`.
 fn is_cause(rule: &Rule) -> bool {
-    !rule.name.contains('.')
+    !rule.name.contains('.') || rule.name.starts_with("innocent.")
 }
 
 fn overview(rules: &[&Rule]) -> String {
@@ -115,37 +115,38 @@ fn limit_words(rule: &Rule) -> String {
 
 /// All rules: a table to compare limits and weights in, then each in full.
 fn markdown(rules: &[&Rule]) -> String {
-    let mut text =
-        String::from("| rule | measures | counts | for | against |\n|---|---|---|---|---|\n");
-    for rule in rules {
-        text.push_str(&format!(
+    let table = rules.iter().map(|rule| {
+        format!(
             "| `{}` | {} | {} | {:+} | {:+} |\n",
             rule.name,
             cell(rule.about.measures),
             cell(&limit_words(rule)),
             rule.weight_for,
             rule.weight_against,
-        ));
-    }
-    for rule in rules {
-        text.push_str(&format!("\n#### `{}`\n\n", rule.name));
-        let mut entry = |name: &str, words: &str| {
-            if !words.is_empty() {
-                text.push_str(&format!("- {name}: {words}\n"));
-            }
-        };
-        entry("measures", rule.about.measures);
-        entry("why", rule.about.why);
-        entry("counts", &limit_words(rule));
-        entry(
-            "weight",
-            &format!("{:+}, else {:+}", rule.weight_for, rule.weight_against),
-        );
-        entry("also from", &rule.about.innocent.join("; "));
-        entry("blind to", rule.about.blind_to);
-        entry("source", rule.source);
-    }
-    text
+        )
+    });
+    let in_full = rules.iter().flat_map(|rule| {
+        let about = rule.about;
+        let entries = [
+            ("measures", about.measures.to_owned()),
+            ("why", about.why.to_owned()),
+            ("counts", limit_words(rule)),
+            (
+                "weight",
+                format!("{:+}, else {:+}", rule.weight_for, rule.weight_against),
+            ),
+            ("also from", about.innocent.join("; ")),
+            ("blind to", about.blind_to.to_owned()),
+            ("source", rule.source.to_owned()),
+        ];
+        let lines = entries
+            .into_iter()
+            .filter(|(_, words)| !words.is_empty())
+            .map(|(name, words)| format!("- {name}: {words}\n"));
+        std::iter::once(format!("\n#### `{}`\n\n", rule.name)).chain(lines)
+    });
+    let head = "| rule | measures | counts | for | against |\n|---|---|---|---|---|\n".to_owned();
+    std::iter::once(head).chain(table).chain(in_full).collect()
 }
 
 /// Words that end no table cell.

@@ -6,7 +6,7 @@ use crate::facts::{Detail, Summary};
 use crate::flow::{
     Datagram, Details, Finished, FlowTable, Hints, Measurement, PacketKind, Placed, Sink,
 };
-use crate::service::{Catalogue, Clue};
+use crate::service::{Belonging, Catalogue, Clue, Part};
 use crate::types::{Endpoint, FlowKey, Protocol, Side, Timestamp};
 
 use super::reader::{Item, Job, UndecodedCounts, shard_of};
@@ -152,9 +152,9 @@ impl<'a> Worker<'a> {
                 Transport::Tcp(segment) => {
                     // payload of a SYN comes after it (RFC 7413)
                     let seq = segment.seq.plus(u32::from(segment.flags & 0x02 != 0));
-                    feed_stream(table, placed, item, packet, seq);
+                    feed_stream(table, self.measurer.names, placed, item, packet, seq);
                 }
-                Transport::Udp => feed_datagram(table, placed, item, packet),
+                Transport::Udp => feed_datagram(table, self.measurer.names, placed, item, packet),
                 Transport::Icmp(_) => {}
             }
         }
@@ -188,6 +188,7 @@ impl Sink<Rider> for Outbox<'_, '_> {
             || self.early
             || spoke
             || !measurer.names.is_empty()
+            || measurer.names.has_speech()
             || measurer.knows(key.a, key.protocol)
             || measurer.knows(key.b, key.protocol)
     }
@@ -226,7 +227,11 @@ impl<'a> Measurer<'a> {
         for fact in std::mem::take(&mut recognised.dns) {
             self.names.note_fact(&key, fact);
         }
-        let clue = clue(&recognised, measured.key.b, measured.key.protocol, None);
+        let silent = measured.up.data_packets == 0 && measured.down.data_packets == 0;
+        let clue = Clue {
+            silent,
+            ..clue(&recognised, measured.key.b, measured.key.protocol, None)
+        };
         let belonging = self.catalogue.classify(&clue);
         let summary = summary(&measured, belonging.service.0);
         let named = belonging
@@ -238,12 +243,11 @@ impl<'a> Measurer<'a> {
             || messenger
             || is_heavy(&summary)
             || is_troubled(&measured)
-                && (self.scope == Scope::All || !named && (early || !self.names.is_empty()));
+                && (self.scope == Scope::All
+                    || !named && (early || !self.names.is_empty() || self.names.has_speech()));
         let detail = measured.details.filter(|_| keep).map(|measured| {
             let mut detail = detail(*measured, recognised, now);
-            detail.host = belonging.host.zip(belonging.host_source);
-            detail.part = belonging.part.map(crate::service::Part::name);
-            detail.service_why = belonging.why.to_string();
+            belong(&mut detail, belonging);
             Box::new(detail)
         });
         Gathered {
@@ -255,7 +259,11 @@ impl<'a> Measurer<'a> {
 
     /// Whether the catalogue knows a messenger by this end alone.
     fn knows(&self, end: Endpoint, protocol: Protocol) -> bool {
-        let found = self.catalogue.classify(&Clue::of_server(end, protocol));
+        let clue = Clue {
+            silent: true,
+            ..Clue::of_server(end, protocol)
+        };
+        let found = self.catalogue.classify(&clue);
         self.catalogue.is_messenger(found.service)
     }
 
@@ -330,7 +338,16 @@ pub(super) fn clue<'a>(
         server,
         protocol,
         application: recognised.application,
+        silent: false,
     }
+}
+
+/// Writes down whose a flow is, and why.
+pub(super) fn belong(detail: &mut Detail, belonging: Belonging) {
+    detail.host_source = belonging.host_source;
+    detail.host = belonging.host.zip(belonging.host_source);
+    detail.part = belonging.part.map(Part::name);
+    detail.service_why = belonging.why.to_string();
 }
 
 fn milliseconds(nanos: Option<i64>) -> Option<f32> {
@@ -380,6 +397,7 @@ fn detail(measured: Details, recognised: Recognised, observed_until: Timestamp) 
 
 fn feed_stream(
     table: &mut FlowTable<Rider>,
+    names: &Names,
     placed: Placed,
     item: &Item,
     packet: &Decoded<'_>,
@@ -394,6 +412,7 @@ fn feed_stream(
         let Some(key) = table.key(placed.flow) else {
             return;
         };
+        names.note_speech();
         table.mount(placed.flow, Rider::stream(&key));
     }
     let Some(rider) = table.rider(placed.flow) else {
@@ -426,6 +445,7 @@ fn feed_datagram(table: &mut FlowTable<Rider>, placed: Placed, item: &Item, pack
         if !datagram_may_start(packet.payload, (key.a.port, key.b.port)) {
             return;
         }
+        names.note_speech();
         table.mount(placed.flow, Rider::datagrams(&key));
     }
     let Some(rider) = table.rider(placed.flow) else {

@@ -124,6 +124,8 @@ pub(super) struct Rule {
     pub(super) ports: Vec<PortSpan>,
     /// Span of last octets; the whole of 0 to 255 means every host.
     pub(super) hosts: (u8, u8),
+    /// Whether it counts only where neither side said anything.
+    pub(super) silent: bool,
     pub(super) service: ServiceId,
     pub(super) part: Option<Part>,
     /// Place of the range in its service's list.
@@ -138,12 +140,14 @@ impl Rule {
         let ports = self.ports.is_empty()
             || other.ports.is_empty()
             || (self.ports.iter()).any(|a| other.ports.iter().any(|b| a.overlaps(*b)));
-        blocks && hosts && ports
+        // one that counts for silence only gives way to any other
+        blocks && hosts && ports && self.silent == other.silent
     }
 
-    fn matches(&self, server: Endpoint, protocol: Protocol) -> bool {
+    fn matches(&self, server: Endpoint, protocol: Protocol, silent: bool) -> bool {
         let [.., last_octet] = server.address.0;
-        (self.hosts.0..=self.hosts.1).contains(&last_octet)
+        (silent || !self.silent)
+            && (self.hosts.0..=self.hosts.1).contains(&last_octet)
             && (self.ports.is_empty()
                 || (self.ports.iter()).any(|span| span.contains(protocol, server.port)))
     }
@@ -175,7 +179,8 @@ impl Ranges {
                     .map(|(index, _)| index)
                     .collect();
                 here.sort_by_key(|index| {
-                    (rules.get(usize::from(*index))).map(|rule| rule.block.last - rule.block.first)
+                    (rules.get(usize::from(*index)))
+                        .map(|rule| (rule.silent, rule.block.last - rule.block.first))
                 });
                 here
             })
@@ -187,14 +192,14 @@ impl Ranges {
         }
     }
 
-    /// The narrowest range that `server` lies in.
-    pub(super) fn find(&self, server: Endpoint, protocol: Protocol) -> Option<&Rule> {
+    /// The narrowest range that `server` lies in; `silent` where neither side said anything.
+    pub(super) fn find(&self, server: Endpoint, protocol: Protocol, silent: bool) -> Option<&Rule> {
         let address = number(server.address);
         let after = self.starts.partition_point(|start| *start <= address);
         let piece = self.pieces.get(after.checked_sub(1)?)?;
         (piece.iter())
             .filter_map(|index| self.rules.get(usize::from(*index)))
-            .find(|rule| rule.matches(server, protocol))
+            .find(|rule| rule.matches(server, protocol, silent))
     }
 }
 
@@ -230,7 +235,11 @@ mod tests {
             rule("91.108.56.0/22", &[], 1),
             rule("2001:b28:f23c::/47", &[], 1),
         ]);
-        let hit = |address| ranges.find(server(address, 443), Protocol::Tcp).is_some();
+        let hit = |address| {
+            ranges
+                .find(server(address, 443), Protocol::Tcp, false)
+                .is_some()
+        };
         assert!(hit("91.108.56.0") && hit("91.108.59.255"));
         assert!(!hit("91.108.55.255") && !hit("91.108.60.0"));
         assert!(hit("2001:b28:f23c::") && hit("2001:b28:f23d:ffff::1"));

@@ -1,11 +1,11 @@
 //! `silence.call`: is it a call of a messenger?
 
-use super::case::{Case, NO_CASE, Stage};
+use super::case::{Case, NO_CASE, Stage, is_relay};
 use crate::detect::rule::{About, Reading};
 use crate::facts::{CaptureFacts, FlowFacts};
 
 pub(in crate::detect) const ABOUT: About = About {
-    measures: "1 where STUN, TURN or media of a known service stays unanswered",
+    measures: "1 where STUN, TURN or media of a known service, or at the port of relays, stays unanswered",
     why: "relays of a service are reachable from everywhere; peers behind NATs are not",
     innocent: &["a relay that is down"],
     blind_to: "calls between peers",
@@ -21,12 +21,12 @@ pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Rea
     ) {
         return Reading::Blind("no call");
     }
-    let known = flow.summary.service != 0;
+    let known = flow.summary.service != 0 || is_relay(flow);
     Reading::measured(
         u32::from(known),
         case.frames(),
         if known {
-            "a relay of a known service"
+            "a relay of a known service or at a relay's port"
         } else {
             "nothing says whose address that is"
         },

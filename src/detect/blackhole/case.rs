@@ -15,7 +15,7 @@ pub(in crate::detect) enum Stage {
     Later,
     /// The peer stopped in the middle of what it was sending; the one who waits has nothing to repeat.
     Stalled,
-    /// QUIC Initials without any answer.
+    /// QUIC Initials without an answer, or with so little that the handshake never ends.
     Quic,
     /// STUN requests without any answer.
     Stun,
@@ -83,7 +83,21 @@ impl<'f> Case<'f> {
         let (own, peer) = (detail.side(from), detail.side(from.reverse()));
         let suffix = &own.unanswered;
         let stalled_since = peer.last_packet.map(|(time, _)| time);
-        let since = suffix.since.or(stalled_since)?;
+        // what was never acknowledged, also where the silent side still says something else (a FIN, old payload)
+        let unacked = |packet: &PacketFact| {
+            packet.kind == PacketKind::Tcp
+                && packet.direction == Some(from)
+                && !packet.is_rst()
+                && packet.seq_end() > own.acked
+                && demands_an_answer(packet)
+        };
+        let asked_since = detail
+            .packets
+            .iter()
+            .find(|packet| unacked(packet))
+            .map(|packet| packet.time)
+            .or(suffix.since);
+        let since = asked_since.or(stalled_since)?;
         // a reset in the silent side's name is an answer, whoever sent it
         if detail
             .resets
@@ -104,12 +118,14 @@ impl<'f> Case<'f> {
             .packets
             .iter()
             .filter(|packet| {
-                suffix.since.is_some()
+                asked_since.is_some()
                     && packet.kind == PacketKind::Tcp
                     && packet.direction == Some(from)
                     && packet.time >= since
                     && !packet.is_rst()
                     && demands_an_answer(packet)
+                    && (packet.seq_end() > own.acked
+                        || matches!(packet.role, Role::KeepAlive | Role::WindowProbe))
                     && (!detail.one_way || packet.role == Role::Retransmission)
             })
             .collect();
@@ -119,6 +135,7 @@ impl<'f> Case<'f> {
                 || packet.is_syn_ack()
         });
         let peer_silent = peer.last_packet.is_none();
+        let wordless = flow.summary.tally(from.reverse()).data_packets == 0;
         let stage = if said_more {
             match from {
                 Direction::Up if peer_silent && own.syns > 0 => Stage::Syn,
@@ -126,25 +143,25 @@ impl<'f> Case<'f> {
                 // a client that does not repeat its SYN wanted no connection: a scanner, or a flood in others' names
                 Direction::Down if own.acked == 0 && peer.syns < 2 => return None,
                 Direction::Down if own.syns > 0 && own.acked == 0 => Stage::Syn,
-                Direction::Up if peer.new_bytes == 0 && detail.from_start => Stage::Hello,
+                Direction::Up if wordless && detail.from_start => Stage::Hello,
                 Direction::Down if own.acked <= 1 && detail.from_start => Stage::Hello,
                 _ => Stage::Later,
             }
         } else if from == Direction::Up
-            && peer.new_bytes > 0
+            && !wordless
             && peer.fin.is_none()
-            && (own.fin.is_none() || suffix.tries > 0)
+            && (own.fin.is_none() || asked_since.is_some())
             && stalled_since.is_some_and(|last| until.since(last) >= STALL_NS)
             && own.new_bytes > 0
         {
             Stage::Stalled
         } else if from == Direction::Up
-            && peer.new_bytes == 0
+            && wordless
             && own.new_bytes > 0
             && detail.from_start
             && peer.fin.is_none()
             && stalled_since.is_some_and(|last| until.since(last) >= STALL_NS)
-            && (own.fin.is_none() || suffix.tries > 0)
+            && (own.fin.is_none() || asked_since.is_some())
         {
             // the hello was acknowledged, and that was all
             Stage::Hello
@@ -187,17 +204,30 @@ impl<'f> Case<'f> {
         };
         let unheard = flow.summary.down.packets == 0;
         let (stage, since, tries): (Stage, Timestamp, Vec<&PacketFact>) = match from {
-            Direction::Up if unheard && client.quic_initials >= 2 => (
-                Stage::Quic,
-                flow.summary.first,
-                apart(of(PacketKind::QuicInitial), detail.observed_until),
-            ),
+            Direction::Up if client.quic_initials >= 1 || is_quic(flow) => {
+                let heard = detail.server.last_packet.map(|(time, _)| time);
+                let sent = detail.packets.iter().filter(|packet| {
+                    packet.is_up() && heard.is_none_or(|heard| packet.time > heard)
+                });
+                let shaken = detail
+                    .packets
+                    .iter()
+                    .any(|packet| packet.is_down() && packet.kind == PacketKind::QuicShort);
+                (
+                    if shaken { Stage::Later } else { Stage::Quic },
+                    sent.clone().next()?.time,
+                    apart(sent, detail.observed_until),
+                )
+            }
             Direction::Up if unheard && client.stun_requests >= 2 => (
                 Stage::Stun,
                 flow.summary.first,
                 apart(of(PacketKind::StunRequest), detail.observed_until),
             ),
-            Direction::Up if server.stun_responses > 0 && media(flow) >= MEDIA_PACKETS => {
+            Direction::Up
+                if (server.stun_responses > 0 || is_relay(flow) && !unheard)
+                    && media(flow) >= MEDIA_PACKETS =>
+            {
                 let one_way = client.rtp >= MEDIA_PACKETS && server.rtp == 0;
                 let since = if one_way {
                     detail
@@ -266,6 +296,9 @@ impl<'f> Case<'f> {
     /// Payload bytes that had arrived of what was being sent: down (as the client acknowledged them, where the capture is at the server), else up.
     pub(in crate::detect) fn delivered(&self, direction: Direction) -> u64 {
         let side = self.flow.detail.side(direction);
+        if self.flow.summary.key.protocol == Protocol::Udp {
+            return side.new_bytes;
+        }
         let end = match (self.tries_from, direction) {
             (Direction::Up, Direction::Down) => side.in_order_end,
             _ => side.acked,
@@ -326,21 +359,20 @@ impl<'f> Case<'f> {
         before.map_or(0.0, |before| first.seconds_since(before))
     }
 
-    /// The client's other flows; where it has none, those of the other addresses that the capture shows (a host has one for each IP version).
+    /// The client's other flows; at the client also those of the address that its host has in the other IP version.
     pub(in crate::detect) fn others<'a>(&'a self, around: &'a CaptureFacts) -> Vec<&'a Summary> {
-        let own: Vec<&Summary> = siblings(self.flow, around).collect();
-        if own.is_empty() {
-            around
-                .flows
-                .iter()
-                .enumerate()
-                .filter(|(index, _)| *index as u32 != self.flow.index)
-                .map(|(_, flow)| flow)
-                .take(4096)
-                .collect()
-        } else {
-            own
+        let own = self.flow.summary.key.a.address;
+        let mut others: Vec<&Summary> = siblings(self.flow, around).collect();
+        if around.vantage.value == Vantage::Client {
+            others.extend(
+                around
+                    .flows
+                    .iter()
+                    .take(4096)
+                    .filter(|other| other.key.a.address.is_v4() != own.is_v4()),
+            );
         }
+        others
     }
 }
 
@@ -353,6 +385,15 @@ fn begun_before(flow: &FlowFacts, around: &CaptureFacts) -> bool {
             .filter(|other| other.answered())
             .count()
             >= 2
+}
+
+/// Whether the server's port is one at which STUN and TURN relays listen (RFC 8489, section 18.6; Telegram's 1400; Google's 19302 and on).
+pub(in crate::detect) fn is_relay(flow: &FlowFacts) -> bool {
+    matches!(flow.summary.key.b.port, 1400 | 3478..=3481 | 19302..=19309)
+}
+
+fn is_quic(flow: &FlowFacts) -> bool {
+    flow.detail.recognised.application == crate::application::Application::Quic
 }
 
 const fn is_media(kind: PacketKind) -> bool {

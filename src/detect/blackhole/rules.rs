@@ -45,7 +45,7 @@ const fn at_most(limit: f64) -> Counts {
 #[rustfmt::skip]
 pub(crate) const RULES: &[Rule] = &[
     //   rule                   measure                about                 counts when     unit       for   against  source
-    rule("silence.alive",       alive::measure,        &alive::ABOUT,        at_least(2.0),  "thirds",  [2.2, -1.0], "docs/detection.md, B2; labelled captures"),
+    rule("silence.alive",       alive::measure,        &alive::ABOUT,        at_least(2.0),  "s",      [2.2, -1.0], "docs/detection.md, B2; labelled captures"),
     rule("silence.tries",       tries::measure,        &tries::ABOUT,        at_least(3.0),  "tries",   [1.6, -4.0], "docs/detection.md, B2: three retries"),
     rule("silence.lasting",     lasting::measure,      &lasting::ABOUT,      at_least(3.0),  "s",       [1.2, -4.0], "docs/detection.md, B2: 3 s, the longest handover"),
     rule("silence.chance",      chance::measure,       &chance::ABOUT,       at_most(-4.0),  "log10",   [0.6, -2.5], "docs/detection.md, B2: 1 in 10,000"),

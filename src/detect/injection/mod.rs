@@ -155,6 +155,14 @@ impl<'f> Weighing<'f> {
                 }
             }
         }
+        // Of a FIN, the server's own close is ruled out by its headers, or by payload after it.
+        if case.suspicion == Suspicion::Close
+            && case.named == Direction::Down
+            && !ordinary
+            && (own_headers(flow, around) == Some(false) || counts("rst.alive_after", flow, around))
+        {
+            ruled_out.push("server_close");
+        }
         Self {
             case,
             evidence,

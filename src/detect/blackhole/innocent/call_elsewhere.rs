@@ -18,8 +18,10 @@ pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Rea
     let Some(case) = Case::of(flow, around) else {
         return Reading::Blind(NO_CASE);
     };
-    if !matches!(case.stage, Stage::Stun | Stage::Media) {
-        return Reading::Blind("no call");
+    if case.stage != Stage::Stun {
+        return Reading::Blind(
+            "no unanswered pair; who still sends media has not moved to another",
+        );
     }
     let near = |other: &crate::facts::Summary| {
         other.first.since(case.until) <= MINUTE_NS && case.since.since(other.last) <= MINUTE_NS
@@ -32,7 +34,7 @@ pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Rea
                 && other.answered()
                 && !matches!(other.key.b.port, 53 | 443 | 853 | 123 | 5353)
                 && near(other)
-                && (case.stage == Stage::Stun || other.up.packets >= 50 && other.down.packets >= 50)
+                && (flow.summary.service == 0 || other.service == flow.summary.service)
         })
         .count();
     Reading::measured(

@@ -11,6 +11,16 @@ pub(in crate::detect) const ABOUT: About = About {
     blind_to: "a service that has one address",
 };
 
+/// Ports of the web, of push and of messengers.
+const SERVICE_PORTS: &[u16] = &[80, 443, 4244, 5222, 5223, 5228, 5242];
+
+/// Whether both servers lie in one /16 (IPv4) or /32 (IPv6), as the addresses of one service mostly do.
+fn same_network(other: &crate::facts::Summary, flow: &FlowFacts) -> bool {
+    let (ours, theirs) = (flow.summary.key.b.address, other.key.b.address);
+    let bytes = if ours.is_v4() { 14 } else { 4 };
+    ours.is_v4() == theirs.is_v4() && ours.0.get(..bytes) == theirs.0.get(..bytes)
+}
+
 pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Reading {
     let Some(case) = Case::of(flow, around) else {
         return Reading::Blind(NO_CASE);
@@ -26,26 +36,35 @@ pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Rea
     if others.iter().any(|other| same_address(&other)) {
         return Reading::measured(0, [], "the address answers other flows");
     }
-    let of_service = || {
-        others.iter().filter(|other| {
-            service != 0 && other.service == service && other.key.b.address != key.b.address
-        })
+    let near = |other: &crate::facts::Summary| {
+        other.key.b.address != key.b.address
+            && (service != 0 && other.service == service || same_network(other, flow))
     };
-    let dead = of_service()
-        .filter(|other| !other.answered() && other.up.packets >= 2)
-        .map(|other| other.key.b.address)
-        .any(|address| {
-            !others
-                .iter()
-                .any(|other| other.key.b.address == address && other.answered())
-        });
-    let live = of_service().any(|other| other.answered());
+    let live = others.iter().any(|other| near(other) && other.answered());
+    let answers = |address| {
+        others
+            .iter()
+            .any(|other| other.key.b.address == address && other.answered())
+    };
+    // two addresses do not die in one capture; where nothing says whose they are, the well-known port has to speak for a service
+    let dead = others.iter().any(|other| {
+        !other.answered()
+            && other.up.packets >= 3
+            && other.key.b.address != key.b.address
+            && other.key.protocol == key.protocol
+            && (near(other)
+                || service == 0
+                    && other.service == 0
+                    && other.key.b.port == key.b.port
+                    && SERVICE_PORTS.contains(&key.b.port))
+            && !answers(other.key.b.address)
+    });
     let fits = !dead && (live || service == 0);
     Reading::measured(
         u32::from(fits),
         case.frames(),
         match (dead, live, service) {
-            (true, ..) => "other addresses of the service are silent too",
+            (true, ..) => "another address is silent too",
             (false, true, _) => "other addresses of the service answer",
             (false, false, 0) => "nothing says whose address that is",
             (false, false, _) => "no address of the service answers",
