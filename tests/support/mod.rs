@@ -459,6 +459,15 @@ impl Trace {
         self.wait(ms(11))
     }
 
+    /// Something else of the client that goes on all the while: a word and its answer, so many times, so often.
+    pub(crate) fn companion(self, name: &str, server: &str, times: u32, every: i64) -> Self {
+        let mut trace = self.flow(server).handshake(rtt(32)).hello(name).answer();
+        for _ in 0..times {
+            trace = trace.request(60).data_down(150).wait(every);
+        }
+        trace.close()
+    }
+
     /// A whole visit that nobody disturbs: lookup, handshake, hello, an answer of some kilobytes, an orderly end.
     pub(crate) fn visit(self, name: &str, server: &str, at: i64) -> Self {
         self.flow(server)

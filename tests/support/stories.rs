@@ -48,6 +48,7 @@ const SIGNAL: &str = "198.51.100.24:443";
 const MAX: &str = "198.51.100.61:443";
 const WEB: &str = "203.0.113.5:443";
 const NEWS: &str = "203.0.113.18:443";
+const MAIL: &str = "203.0.113.77:443";
 const TELEGRAM: &str = "149.154.167.51:443";
 const TELEGRAM_MEDIA: &str = "149.154.167.151:443";
 
@@ -248,6 +249,7 @@ verdict = "clear"
 "#,
         |trace| {
             controls(trace)
+                .companion("mail.example.com", MAIL, 30, ms(2_500))
                 .flow(TELEGRAM)
                 .at(300)
                 .unanswered_syns(6)
@@ -255,8 +257,6 @@ verdict = "clear"
                 .at(2_300)
                 .unanswered_syns(6)
                 .visit("chat.signal.org", SIGNAL, 20_000)
-                .visit("www.example.org", WEB, 40_000)
-                .visit("news.example.net", NEWS, 70_000)
         },
     ),
     story(
@@ -272,20 +272,18 @@ host = "chat.signal.org"
 flows = 2
 "#,
         |trace| {
-            let mut trace = controls(trace);
-            for at in [500, 9_000] {
+            let mut trace = controls(trace).companion("mail.example.com", MAIL, 16, ms(2_500));
+            for at in [500, 18_000] {
                 trace = trace
                     .flow(SIGNAL)
                     .at(at)
                     .handshake(rtt(40))
                     .hello("chat.signal.org")
                     .retried(6)
-                    .wait(ms(2_000))
-                    .closed_unheard(3);
+                    .wait(ms(500))
+                    .closed_unheard(2);
             }
             trace
-                .visit("www.example.org", WEB, 15_000)
-                .visit("news.example.net", NEWS, 40_000)
         },
     ),
     story(
@@ -300,8 +298,8 @@ mechanism = "stalled_after_bytes"
 flows = 3
 "#,
         |trace| {
-            let mut trace = controls(trace);
-            for at in [500, 12_000, 24_000] {
+            let mut trace = controls(trace).companion("mail.example.com", MAIL, 22, ms(2_500));
+            for at in [500, 18_000, 36_000] {
                 trace = trace
                     .flow("198.51.100.33:443")
                     .at(at)
@@ -325,9 +323,6 @@ flows = 3
                 .keep(96)
                 .data_down(60_000)
                 .close()
-                .keep_all()
-                .visit("www.example.org", WEB, 30_000)
-                .visit("news.example.net", NEWS, 50_000)
         },
     ),
     story(
@@ -342,8 +337,8 @@ mechanism = "delayed_drop"
 flows = 3
 "#,
         |trace| {
-            let mut trace = controls(trace);
-            for at in [400, 13_000, 27_000] {
+            let mut trace = controls(trace).companion("mail.example.com", MAIL, 22, ms(2_500));
+            for at in [400, 18_000, 36_000] {
                 trace = trace
                     .flow(SIGNAL)
                     .at(at)
@@ -353,9 +348,6 @@ flows = 3
                     .retried(6);
             }
             trace
-                .visit("www.example.org", WEB, 9_000)
-                .visit("news.example.net", NEWS, 33_000)
-                .visit("www.example.org", WEB, 50_000)
         },
     ),
     story(
@@ -405,6 +397,16 @@ rate_bps = { min = 750_000, max = 850_000 }
         |trace| {
             trace
                 .at_the_server()
+                .flow(NEWS)
+                .at(1_200)
+                .handshake(rtt(48))
+                .hello("news.example.net")
+                .answer()
+                .request(420)
+                .keep(96)
+                .data_down(200_000)
+                .close()
+                .keep_all()
                 .flow("198.51.100.33:443")
                 .at(100)
                 .handshake(rtt(52))
