@@ -5,7 +5,15 @@ use std::path::{Path, PathBuf};
 
 /// The stages, in the order in which the data passes them.
 const STAGES: [&str; 9] = [
-    "types", "capture", "decode", "flow", "application", "service", "facts", "detect", "report",
+    "types",
+    "capture",
+    "decode",
+    "flow",
+    "application",
+    "service",
+    "facts",
+    "detect",
+    "report",
 ];
 
 /// Whether code of the module `from` may name the module `to`.
@@ -32,15 +40,25 @@ fn named(source: &str) -> Vec<String> {
     for root in ["crate::", "dpiscope::"] {
         for (place, _) in code.match_indices(root) {
             let rest = &code[place + root.len()..];
-            let list = rest.strip_prefix('{').map_or(rest, |list| list.split('}').next().unwrap_or(""));
-            let parts = if list.len() == rest.len() { vec![rest] } else { list.split(',').collect() };
+            let list = rest
+                .strip_prefix('{')
+                .map_or(rest, |list| list.split('}').next().unwrap_or(""));
+            let parts = if list.len() == rest.len() {
+                vec![rest]
+            } else {
+                list.split(',').collect()
+            };
             names.extend(parts.iter().map(|part| {
                 let part = part.trim();
-                part.chars().take_while(|letter| letter.is_ascii_lowercase() || *letter == '_').collect()
+                part.chars()
+                    .take_while(|letter| letter.is_ascii_lowercase() || *letter == '_')
+                    .collect()
             }));
         }
     }
-    names.retain(|name: &String| STAGES.contains(&name.as_str()) || ["pipeline", "cli"].contains(&name.as_str()));
+    names.retain(|name: &String| {
+        STAGES.contains(&name.as_str()) || ["pipeline", "cli"].contains(&name.as_str())
+    });
     names
 }
 
@@ -76,7 +94,10 @@ fn no_arrow_points_back() {
             }
         }
     }
-    assert!(arrows > 100, "only {arrows} imports seen: the reader is blind");
+    assert!(
+        arrows > 100,
+        "only {arrows} imports seen: the reader is blind"
+    );
     assert_eq!(wrong, [""; 0]);
 }
 
@@ -84,8 +105,15 @@ fn no_arrow_points_back() {
 fn an_arrow_that_points_back_is_seen_however_it_is_written() {
     assert_eq!(named("use crate::detect::Kind;"), ["detect"]);
     assert_eq!(named("fn f(x: &crate::report::Report) {}"), ["report"]);
-    assert_eq!(named("use crate::{\n    flow::End, pipeline, types::Seq,\n};"), ["flow", "pipeline", "types"]);
+    assert_eq!(
+        named("use crate::{\n    flow::End, pipeline, types::Seq,\n};"),
+        ["flow", "pipeline", "types"]
+    );
     assert_eq!(named("/// [`X`](crate::detect::X)"), [""; 0]);
     assert!(may_see("detect", "flow") && may_see("cli", "report") && may_see("pipeline", "detect"));
-    assert!(!may_see("flow", "detect") && !may_see("pipeline", "report") && !may_see("report", "pipeline"));
+    assert!(
+        !may_see("flow", "detect")
+            && !may_see("pipeline", "report")
+            && !may_see("report", "pipeline")
+    );
 }

@@ -7,7 +7,18 @@ use std::process::{Command, Stdio};
 /// The report of the program, flow table included, and its exit code.
 fn report(threads: &str, format: &str, input: &str, stdin: Stdio) -> (Vec<u8>, Option<i32>) {
     let output = Command::new(env!("CARGO_BIN_EXE_dpiscope"))
-        .args(["analyze", "-q", "--flows", "--scope", "all", "--format", format, "--threads", threads, input])
+        .args([
+            "analyze",
+            "-q",
+            "--flows",
+            "--scope",
+            "all",
+            "--format",
+            format,
+            "--threads",
+            threads,
+            input,
+        ])
         .stdin(stdin)
         .output()
         .expect("the program runs");
@@ -37,7 +48,10 @@ fn threads_do_not_show(paths: &[PathBuf]) {
             assert!(!alone.0.is_empty(), "{input}: nothing said");
             for threads in ["2", "8"] {
                 let many = report(threads, format, input, Stdio::null());
-                assert!(alone == many, "{input}: {format} with {threads} threads differs from one thread's");
+                assert!(
+                    alone == many,
+                    "{input}: {format} with {threads} threads differs from one thread's"
+                );
             }
         }
     }

@@ -18,7 +18,14 @@ use dpiscope::service::Catalogue;
 const WITH_FACTS: [&str; 4] = ["forged-rst", "hello-unanswered", "policing", "vlan-mirror"];
 
 /// Fixtures whose reports are kept, beside these.
-const WITH_REPORT: [&str; 6] = ["demo", "rewritten-reply", "syn-unanswered", "shaping", "innocent-server-close", "innocent-capture-ends"];
+const WITH_REPORT: [&str; 6] = [
+    "demo",
+    "rewritten-reply",
+    "syn-unanswered",
+    "shaping",
+    "innocent-server-close",
+    "innocent-capture-ends",
+];
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")
@@ -57,9 +64,21 @@ fn the_facts_are_the_golden_ones() {
     for name in WITH_FACTS {
         let (run, errors) = Run::open(&[capture(name)], &Options::default());
         assert!(errors.is_empty(), "{errors:?}");
-        let settings = Settings { threads: 1, ..Settings::default() };
-        let analysis = pipeline::analyze(run, &settings, Catalogue::builtin(), &AtomicBool::new(false), &mut |_, _, _| {});
-        let messengers = analysis.flows.iter().filter(|flow| analysis.around.messenger[usize::from(flow.summary.service)]);
+        let settings = Settings {
+            threads: 1,
+            ..Settings::default()
+        };
+        let analysis = pipeline::analyze(
+            run,
+            &settings,
+            Catalogue::builtin(),
+            &AtomicBool::new(false),
+            &mut |_, _, _| {},
+        );
+        let messengers = analysis
+            .flows
+            .iter()
+            .filter(|flow| analysis.around.messenger[usize::from(flow.summary.service)]);
         let facts: Vec<Value> = messengers
             .map(|flow| {
                 let mut facts = serde_json::to_value(flow).expect("JSON");
@@ -68,7 +87,10 @@ fn the_facts_are_the_golden_ones() {
             })
             .collect();
         assert!(!facts.is_empty(), "{name}: no messenger in it");
-        hold(&fixtures().join(format!("{name}.facts.json")), &facts.into());
+        hold(
+            &fixtures().join(format!("{name}.facts.json")),
+            &facts.into(),
+        );
     }
 }
 

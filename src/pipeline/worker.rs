@@ -437,7 +437,13 @@ fn feed_stream(
     }
 }
 
-fn feed_datagram(table: &mut FlowTable<Rider>, placed: Placed, item: &Item, packet: &Decoded<'_>) {
+fn feed_datagram(
+    table: &mut FlowTable<Rider>,
+    names: &Names,
+    placed: Placed,
+    item: &Item,
+    packet: &Decoded<'_>,
+) {
     if table.rider(placed.flow).is_none() {
         let Some(key) = table.key(placed.flow) else {
             return;
