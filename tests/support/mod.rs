@@ -12,6 +12,7 @@ pub(crate) mod chance;
 pub(crate) mod file;
 mod forge;
 mod hello;
+pub(crate) mod selection;
 pub(crate) mod stories;
 mod transfer;
 mod wire;

@@ -59,6 +59,23 @@ fn controls(trace: Trace) -> Trace {
         .visit("news.example.net", NEWS, 4_000)
 }
 
+fn news_is_reset(trace: Trace) -> Trace {
+    let mut trace =
+        trace
+            .visit("www.example.org", WEB, 0)
+            .visit("web.whatsapp.com", WHATSAPP, 3_000);
+    for at in [700, 2_500] {
+        trace = trace
+            .flow(NEWS)
+            .at(at)
+            .handshake(rtt(38))
+            .hello("news.example.net")
+            .forge(&rst().with_ack().hop_limit(60))
+            .answered_too_late();
+    }
+    trace
+}
+
 /// All of them. The first is the one that is built into the binary.
 pub(crate) const STORIES: &[Story] = &[
     story(
@@ -98,7 +115,7 @@ verdict = "clear"
                 trace = trace
                     .handshake(rtt(48))
                     .hello("web.whatsapp.com")
-                    .forge(&rst().from_server().hop_limit(60).times(3))
+                    .forge(&rst().from_server().with_ack().hop_limit(60).times(3))
                     .answered_too_late();
             }
             trace
@@ -451,6 +468,104 @@ rate_bps = { min = 560_000, max = 640_000 }
                 .download(600_000, &Path::clear().shaped(600_000, 30_000, 37_500))
                 .close()
         },
+    ),
+    story(
+        "policing-up",
+        "pcapng",
+        "what the client sends to Signal is policed to 300 kbit/s, over IPv6; an upload to elsewhere is not",
+        r#"
+[[finding]]
+service = "signal"
+kind = "bandwidth_shaping"
+mechanism = "policing"
+host = "cdn2.signal.org"
+rate_bps = { min = 280_000, max = 320_000 }
+"#,
+        |trace| {
+            trace
+                .flow("[2001:db8:80::18]:443")
+                .at(200)
+                .handshake(rtt(32))
+                .hello("news.example.net")
+                .answer()
+                .keep(96)
+                .upload(200_000, &Path::clear())
+                .close()
+                .keep_all()
+                .flow("[2001:db8:90::31]:443")
+                .at(900)
+                .handshake(rtt(58))
+                .hello("cdn2.signal.org")
+                .answer()
+                .keep(96)
+                .upload(400_000, &Path::clear().policed(300_000, 40_000))
+                .close()
+        },
+    ),
+    story(
+        "random-drop",
+        "pcap",
+        "12 % of WhatsApp's packets are dropped whatever the rate, and none of the others'",
+        r#"
+[[finding]]
+service = "whatsapp"
+kind = "bandwidth_shaping"
+mechanism = "random_drop"
+"#,
+        |trace| {
+            let lossy = Path::clear().losing(120);
+            let mut trace = controls(trace)
+                .flow(NEWS)
+                .at(1_000)
+                .handshake(rtt(38))
+                .hello("news.example.net")
+                .answer()
+                .request(420)
+                .keep(96)
+                .data_down(500_000)
+                .close()
+                .keep_all();
+            for at in [1_500, 9_000] {
+                trace = trace
+                    .flow("198.51.100.33:443")
+                    .at(at)
+                    .handshake(rtt(44))
+                    .hello("mmg.whatsapp.net")
+                    .answer()
+                    .request(500)
+                    .keep(96)
+                    .download(400_000, &lossy)
+                    .close()
+                    .keep_all();
+            }
+            trace
+        },
+    ),
+    story(
+        "other-site-reset",
+        "pcap",
+        "forged RSTs at a news site, which is no messenger's: under the usual scope that is a poor control and no finding",
+        CLEAR_WHATSAPP,
+        news_is_reset,
+    ),
+    story(
+        "other-site-reset-all",
+        "pcap",
+        "the same, asked for all services",
+        r#"scope = "all"
+
+[[finding]]
+service = "control"
+kind = "rst_injection"
+mechanism = "forged_rst"
+host = "news.example.net"
+flows = 2
+
+[[service]]
+name = "whatsapp"
+verdict = "clear"
+"#,
+        news_is_reset,
     ),
     story(
         "vlan-mirror",
