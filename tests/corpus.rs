@@ -73,6 +73,18 @@ fn end(text: &str) -> Option<(IpAddr, u16)> {
     Some((address.parse().ok()?, port.parse().ok()?))
 }
 
+/// Where the table's count is not that of packets: four files of which it counts blocks that take a frame number and are no packets (capinfos counts as we do),
+/// and three that its maker could not read for their link type (tcpdump counts as we do).
+const OTHERWISE: [(&str, u64); 7] = [
+    ("pcapngtest__be-test017.pcapng", 0),
+    ("pcapngtest__le-test017.pcapng", 0),
+    ("pcapngtest__be-test018.pcapng", 4),
+    ("pcapngtest__le-test018.pcapng", 4),
+    ("tcpdump__juniper_es_oobr.pcap", 1),
+    ("tcpdump__vtp_asan-2.pcap", 1),
+    ("tcpdump__vtp_asan.pcap", 5),
+];
+
 #[test]
 fn packets_are_counted_as_others_count_them() {
     let Some(folder) = captures() else { return };
@@ -83,6 +95,10 @@ fn packets_are_counted_as_others_count_them() {
         let (Ok(packets), true) = (row["packets"].parse::<u64>(), path.exists()) else {
             continue;
         };
+        let packets = OTHERWISE
+            .iter()
+            .find(|(file, _)| *file == row["file"])
+            .map_or(packets, |(_, packets)| *packets);
         match analysis(&path).map(|analysis| analysis.captures[0].file.packets) {
             Some(counted) if counted == packets => right += 1,
             counted => wrong.push(format!("{}: {counted:?}, not {packets}", row["file"])),
