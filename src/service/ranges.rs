@@ -216,6 +216,7 @@ mod tests {
             block: cidr.parse().unwrap(),
             ports: ports.iter().map(|span| span.parse().unwrap()).collect(),
             hosts: (0, 255),
+            silent: false,
             service: ServiceId(service),
             part: None,
             index: 0,
@@ -255,7 +256,7 @@ mod tests {
         ]);
         let owner = |address| {
             ranges
-                .find(server(address, 1), Protocol::Udp)
+                .find(server(address, 1), Protocol::Udp, false)
                 .map(|rule| rule.service.0)
         };
         assert_eq!(owner("10.0.255.255"), Some(1));
@@ -268,17 +269,17 @@ mod tests {
         let ranges = Ranges::new(vec![rule("17.0.0.0/8", &["udp/3478-3497"], 1)]);
         assert!(
             ranges
-                .find(server("17.1.2.3", 3480), Protocol::Udp)
+                .find(server("17.1.2.3", 3480), Protocol::Udp, false)
                 .is_some()
         );
         assert!(
             ranges
-                .find(server("17.1.2.3", 3480), Protocol::Tcp)
+                .find(server("17.1.2.3", 3480), Protocol::Tcp, false)
                 .is_none()
         );
         assert!(
             ranges
-                .find(server("17.1.2.3", 443), Protocol::Udp)
+                .find(server("17.1.2.3", 443), Protocol::Udp, false)
                 .is_none()
         );
     }
