@@ -769,7 +769,7 @@ verdict = "not_assessable"
                 .answer()
                 .request(500)
                 .keep(96)
-                .download(320_000, &Path::clear().from_source_of(130_000))
+                .download(320_000, &Path::clear().source_of(130_000))
                 .close()
         },
     ),

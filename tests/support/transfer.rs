@@ -65,7 +65,7 @@ impl Path {
     }
 
     /// The application has only `rate` bit/s to send.
-    pub(crate) const fn from_source_of(mut self, rate: u64) -> Self {
+    pub(crate) const fn source_of(mut self, rate: u64) -> Self {
         self.source = Some(rate);
         self
     }
