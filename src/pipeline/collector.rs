@@ -38,10 +38,11 @@ pub(super) fn collect(
         }
     }
     name_by_siblings(&mut parts, catalogue);
-    let messenger: Vec<bool> = catalogue
+    // by index; the control row comes first and is not among the catalogue's services
+    let services = catalogue
         .services()
-        .map(|(id, _)| catalogue.is_messenger(id))
-        .collect();
+        .map(|(id, _)| catalogue.is_messenger(id));
+    let messenger: Vec<bool> = std::iter::once(false).chain(services).collect();
     let is_messenger = |service: u16| {
         messenger
             .get(usize::from(service))
