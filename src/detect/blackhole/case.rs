@@ -126,7 +126,6 @@ impl<'f> Case<'f> {
                     && demands_an_answer(packet)
                     && (packet.seq_end() > own.acked
                         || matches!(packet.role, Role::KeepAlive | Role::WindowProbe))
-                    && (!detail.one_way || packet.role == Role::Retransmission)
             })
             .collect();
         let said_more = demands.iter().any(|packet| {
@@ -243,7 +242,10 @@ impl<'f> Case<'f> {
                 apart(of(PacketKind::Datagram), detail.observed_until),
             ),
             Direction::Up
-                if (server.stun_responses > 0 || is_relay(flow) && !unheard)
+                if (server.stun_responses > 0
+                    || is_relay(flow) && !unheard
+                    || (is_relay(flow) || flow.summary.service != 0)
+                        && client.rtp >= MEDIA_PACKETS)
                     && media(flow) >= MEDIA_PACKETS =>
             {
                 let one_way = client.rtp >= MEDIA_PACKETS && server.rtp == 0;
@@ -414,7 +416,7 @@ fn barely_two_way(flow: &FlowFacts, around: &CaptureFacts) -> bool {
         .client
         .retransmissions
         .max(flow.detail.server.retransmissions)
-        >= 3
+        >= 2
         && siblings(flow, around)
             .filter(|other| other.answered())
             .count()
