@@ -242,10 +242,7 @@ impl<'f> Case<'f> {
                 apart(of(PacketKind::Datagram), detail.observed_until),
             ),
             Direction::Up
-                if (server.stun_responses > 0
-                    || is_relay(flow) && !unheard
-                    || (is_relay(flow) || flow.summary.service != 0)
-                        && client.rtp >= MEDIA_PACKETS)
+                if (server.stun_responses > 0 || is_relay(flow) || flow.summary.service != 0)
                     && media(flow) >= MEDIA_PACKETS =>
             {
                 let one_way = client.rtp >= MEDIA_PACKETS && server.rtp == 0;
