@@ -1,4 +1,9 @@
-//! Prints what the engine measured, for development.
+//! Prints what the engine measured, for development: `cargo run --example probe -- [-v] [-tTHREADS] FILE...`.
+#![allow(
+    clippy::print_stdout,
+    reason = "what was measured is for a developer to read"
+)]
+
 use std::sync::atomic::AtomicBool;
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -15,7 +20,8 @@ fn main() {
             paths.push(a.into());
         }
     }
-    let (run, errors) = dpiscope::capture::Run::open(&paths, &Default::default());
+    let (run, errors) =
+        dpiscope::capture::Run::open(&paths, &dpiscope::capture::Options::default());
     for e in errors {
         eprintln!("{e}");
     }

@@ -128,6 +128,8 @@ pub struct Detail {
     pub recognised: Recognised,
     /// Name of the host and its source, after precedence.
     pub host: Option<(String, crate::application::HostSource)>,
+    /// Which evidence decided the service, also where it gives no name.
+    pub host_source: Option<crate::application::HostSource>,
     /// Which part of the service this is: `chat`, `media`, `call`, `push`, `web`.
     pub part: Option<&'static str>,
     /// Why the flow belongs to its service, for people.

@@ -1,15 +1,15 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::application::HostSource;
 use crate::capture::CaptureFile;
 use crate::detect;
 use crate::facts::{CaptureFacts, FlowFacts, Summary};
-use crate::service::{Catalogue, Clue};
-use crate::types::Timestamp;
+use crate::service::{Catalogue, Clue, ServiceId, Why};
+use crate::types::{Endpoint, Protocol, Timestamp};
 
 use super::names::NameBook;
 use super::reader::UndecodedCounts;
-use super::worker::{Gathered, clue};
+use super::worker::{Gathered, belong, clue};
 use super::{Analysis, CaptureOutcome, Scope, Settings, vantage};
 
 /// What the run left behind, beside the flows.
@@ -38,6 +38,7 @@ pub(super) fn collect(
             name_by_dns(flow, &book, catalogue);
         }
     }
+    name_by_siblings(&mut gathered, catalogue);
     let messenger: Vec<bool> = catalogue
         .services()
         .map(|(id, _)| catalogue.is_messenger(id))
@@ -145,10 +146,54 @@ fn name_by_dns(flow: &mut Gathered, book: &NameBook, catalogue: &Catalogue) {
     }
     flow.summary.service = found.service.0;
     if let Some(detail) = &mut flow.detail {
-        detail.host = found.host.zip(found.host_source);
-        detail.part = found.part.map(crate::service::Part::name);
-        detail.service_why = found.why.to_string();
+        belong(detail, found);
     }
+}
+
+/// Gives a flow that nothing named the messenger for which all named flows to the same address and port were: a retry that was silenced before it
+/// could say a name. Ports of several services (a content network's) name nobody.
+fn name_by_siblings(gathered: &mut [Gathered], catalogue: &Catalogue) {
+    let mut owners: HashMap<(Endpoint, Protocol), Owner, foldhash::fast::RandomState> =
+        HashMap::default();
+    for flow in gathered.iter().filter(|flow| flow.named) {
+        let service = ServiceId(flow.summary.service);
+        let name = flow.detail.as_ref().and_then(|detail| detail.host.as_ref());
+        let owner = owners
+            .entry((flow.summary.key.b, flow.summary.key.protocol))
+            .or_insert(Owner {
+                service,
+                name: name.map(|(name, _)| name.clone()),
+            });
+        if owner.service != service {
+            owner.service = ServiceId::CONTROL;
+        }
+    }
+    owners.retain(|_, owner| catalogue.is_messenger(owner.service));
+    if owners.is_empty() {
+        return;
+    }
+    for flow in gathered.iter_mut().filter(|flow| !flow.named) {
+        let key = flow.summary.key;
+        let Some(owner) = owners.get(&(key.b, key.protocol)) else {
+            continue;
+        };
+        flow.summary.service = owner.service.0;
+        if let Some(detail) = &mut flow.detail {
+            let name = owner
+                .name
+                .clone()
+                .unwrap_or_else(|| catalogue.service(owner.service).name.clone());
+            detail.host_source = Some(HostSource::Address);
+            detail.host = None;
+            detail.service_why = Why::Sibling(name).to_string();
+        }
+    }
+}
+
+/// Whose an address and port is, as far as named flows say.
+struct Owner {
+    service: ServiceId,
+    name: Option<String>,
 }
 
 fn index_by<K: Ord>(flows: &[Summary], key: impl Fn(&Summary) -> K) -> Vec<u32> {

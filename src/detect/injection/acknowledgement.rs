@@ -1,7 +1,7 @@
 //! `rst.acknowledgement`: does the reset acknowledge what its side must have?
 
 use crate::detect::rule::{About, Reading};
-use crate::facts::{CaptureFacts, FlowFacts};
+use crate::facts::{CaptureFacts, FlowFacts, PacketFact};
 
 use super::case::{Case, NO_CASE};
 
@@ -22,10 +22,11 @@ pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Rea
     if case.acknowledging().next().is_none() {
         return Reading::Blind("resets without ACK");
     }
-    let established = case.body().next().is_some() || case.other().any(|packet| packet.is_ack());
+    let established = case.body().next().is_some() || case.other().any(PacketFact::is_ack);
     if !established {
         return Reading::Blind("nothing was acknowledged before it");
     }
+    let all = flow.detail.side(case.named.reverse()).sent_end;
     let mut text =
         "the acknowledgement is within what was sent and not acknowledged before".to_owned();
     let wrong: Vec<_> = case
@@ -38,7 +39,9 @@ pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Rea
             let sent = case
                 .other()
                 .filter(|packet| packet.frame < suspect.frame)
-                .map(crate::facts::PacketFact::seq_end)
+                .map(PacketFact::seq_end)
+                // what was omitted counts whenever it came
+                .chain((flow.detail.omitted > 0).then_some(all))
                 .max();
             if flow.detail.from_start
                 && !flow.detail.one_way

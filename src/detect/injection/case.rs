@@ -1,6 +1,6 @@
 //! Who is accused, of which packets, and what those packets are held against.
 
-use crate::facts::{CaptureFacts, FlowFacts, PacketFact, PacketKind, Vantage};
+use crate::facts::{CaptureFacts, FlowFacts, PacketFact, PacketKind, Summary, Vantage};
 use crate::types::{Direction, Frame};
 
 /// What is suspected of being forged.
@@ -77,6 +77,13 @@ impl<'f> Case<'f> {
                         [Direction::Down, Direction::Up]
                             .into_iter()
                             .find(|direction| forged_close(flow, *direction).is_some())
+                    })
+                    .or_else(|| {
+                        [Direction::Down, Direction::Up]
+                            .into_iter()
+                            .filter_map(|direction| fins(flow, direction).next())
+                            .min_by_key(|fin| fin.frame)
+                            .and_then(|fin| fin.direction)
                     })?;
                 // A lone FIN out of place comes before the resets that answer its consequences.
                 match forged_close(flow, first.reverse()) {
@@ -150,6 +157,16 @@ impl<'f> Case<'f> {
         })
     }
 
+    /// Later resets of the named side that answer a segment each: most likely its own.
+    pub(in crate::detect) fn later_answers(&self) -> impl Iterator<Item = &'f PacketFact> + '_ {
+        self.flow.detail.resets.iter().filter(|reset| {
+            reset.direction == Some(self.named)
+                && reset.frame > self.first.frame
+                && self.suspects.iter().all(|s| s.frame != reset.frame)
+                && answers(self.flow, reset)
+        })
+    }
+
     /// Frames of the suspects.
     pub(in crate::detect) fn frames(&self) -> Vec<Frame> {
         self.suspects.iter().map(|packet| packet.frame).collect()
@@ -213,9 +230,11 @@ impl<'f> Case<'f> {
             Direction::Down => (rtt.handshake_server, rtt.to_server(), rtt.samples_server),
             Direction::Up => (rtt.handshake_client, rtt.to_client(), rtt.samples_client),
         };
-        if handshake.is_none() && samples < 3 {
-            return None;
+        // A FIN acknowledges payload, so a forged one has spoilt every sample but the handshake's, in sibling flows too.
+        if self.suspicion == Suspicion::Close {
+            return handshake;
         }
+        let own = own.filter(|_| handshake.is_some() || samples >= 3);
         let key = &self.flow.summary.key;
         siblings(self.flow, around)
             .filter(|sibling| sibling.key.b.address == key.b.address)
@@ -235,13 +254,10 @@ impl<'f> Case<'f> {
                 packet.kind == PacketKind::Tcp && !packet.is_rst() && self.is_before(packet)
             })
         };
-        let said = packets()
-            .filter(|packet| packet.is_up() && packet.payload > 0)
-            .last();
+        let said = packets().rfind(|packet| packet.is_up() && packet.payload > 0);
         let Some(said) = said else {
             return packets()
-                .filter(|packet| packet.is_syn())
-                .last()
+                .rfind(|packet| packet.is_syn())
                 .map(|syn| (Trigger::Syn, syn));
         };
         let answered = packets().any(|packet| {
@@ -274,28 +290,49 @@ pub(in crate::detect) const fn is_opening(packet: &PacketFact) -> bool {
     packet.flags & 0x02 != 0
 }
 
-/// Other flows of the same client address.
+/// How many neighbours in time on either side stand for all of a host's flows: a host with very many must not make the whole quadratic.
+const NEIGHBOURS: usize = 128;
+
+/// Other flows of the same client address, those nearest in time.
 pub(in crate::detect) fn siblings<'a>(
     flow: &'a FlowFacts,
     around: &'a CaptureFacts,
-) -> impl Iterator<Item = &'a crate::facts::Summary> {
-    let client = flow.summary.key.a.address;
-    let by_client = &around.by_client;
-    let start = by_client.partition_point(|index| {
+) -> impl Iterator<Item = &'a Summary> {
+    let own = |summary: &Summary| (summary.key.a.address, summary.first);
+    neighbours(&around.by_client, flow, around, own)
+        .filter(move |other| other.key.a.address == flow.summary.key.a.address)
+}
+
+/// Other flows to the same server address and port, those nearest in time.
+pub(in crate::detect) fn fellows<'a>(
+    flow: &'a FlowFacts,
+    around: &'a CaptureFacts,
+) -> impl Iterator<Item = &'a Summary> {
+    let own = |summary: &Summary| (summary.key.b, summary.first);
+    neighbours(&around.by_server, flow, around, own)
+        .filter(move |other| other.key.b == flow.summary.key.b)
+}
+
+/// The flows that lie next to this one in `order`, which is sorted by `key`.
+fn neighbours<'a, K: Ord>(
+    order: &'a [u32],
+    flow: &'a FlowFacts,
+    around: &'a CaptureFacts,
+    key: impl Fn(&Summary) -> K,
+) -> impl Iterator<Item = &'a Summary> {
+    let own = key(&flow.summary);
+    let here = order.partition_point(|index| {
         around
             .flows
             .get(*index as usize)
-            .is_some_and(|other| other.key.a.address < client)
+            .is_some_and(|other| key(other) < own)
     });
-    // A host with very many flows is judged by those nearest in the order: the limit keeps the whole linear.
-    by_client
-        .get(start..)
+    order
+        .get(here.saturating_sub(NEIGHBOURS)..(here + NEIGHBOURS).min(order.len()))
         .unwrap_or_default()
         .iter()
-        .take(4096)
         .filter(|index| **index != flow.index)
         .filter_map(|index| around.flows.get(*index as usize))
-        .take_while(move |other| other.key.a.address == client)
 }
 
 /// The FINs of one side that belong to no reset.
@@ -340,6 +377,12 @@ fn answers(flow: &FlowFacts, reset: &PacketFact) -> bool {
                 && packet.ack == reset.seq
                 && reset.time.since(packet.time) <= wait
         })
+}
+
+/// `1 packet`, `3 packets`: for evidence that people read.
+pub(in crate::detect) fn count(number: usize, word: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {word}{plural}")
 }
 
 /// Why a rule has nothing to say on a flow without a case.

@@ -14,12 +14,15 @@ mod fin_unanswered;
 mod header_unlike;
 mod hop_limit;
 mod hop_limit_handshake;
+mod hop_limit_siblings;
 mod ip_id;
 mod ip_id_copied;
+mod other_names;
 mod payload;
 mod repeats;
 mod reply_missing;
 mod same_box;
+mod second_reset;
 mod sequence_behind;
 mod signature;
 mod stepped;
@@ -29,6 +32,7 @@ mod timestamps_missing;
 mod too_fast;
 mod train;
 mod trigger;
+mod unasked;
 mod uneven;
 mod window_copied;
 mod window_unlike;
@@ -77,6 +81,7 @@ pub fn judge(
             None => {}
         }
     }
+    compare_names(&mut weighed, flows);
     share_marks(&mut weighed);
     let mut findings: Vec<(Finding, &FlowFacts)> = Vec::new();
     for weighing in weighed {
@@ -88,10 +93,12 @@ pub fn judge(
         if likely {
             judged.causes.push((flow.index, mechanism.name()));
         } else if case.suspicion == Suspicion::Reset || !flow.detail.resets.is_empty() {
-            judged
-                .causes
-                .push((flow.index, innocent_cause(flow, around)));
-            if own_headers(flow, around).is_none() && case.suspicion == Suspicion::Reset {
+            let cause = innocent_cause(flow, around);
+            judged.causes.push((flow.index, cause));
+            if cause == UNEXPLAINED
+                && case.suspicion == Suspicion::Reset
+                && own_headers(flow, around).is_none()
+            {
                 judged.blind.push((
                     flow.index,
                     "no packet of the side that the reset names to compare it with",
@@ -124,7 +131,11 @@ impl<'f> Weighing<'f> {
         let ordinary = case.suspicion == Suspicion::Close
             && own_headers(flow, around) == Some(true)
             && !counts("rst.alive_after", flow, around);
-        if !ordinary {
+        // A scan makes very many plain refusals, and nothing in a lone one could outweigh that a closed port answers so.
+        let refused = case.suspects.len() == 1
+            && case.ordinary().next().is_none()
+            && innocent_cause(flow, around) == "refused_port";
+        if !ordinary && !refused {
             for rule in RULES {
                 if let Weighed::Evidence(fact) = rule.weigh(flow, around) {
                     evidence.push(fact);
@@ -143,6 +154,14 @@ impl<'f> Weighing<'f> {
                     Weighed::Blind(_) => {}
                 }
             }
+        }
+        // Of a FIN, the server's own close is ruled out by its headers, or by payload after it.
+        if case.suspicion == Suspicion::Close
+            && case.named == Direction::Down
+            && !ordinary
+            && (own_headers(flow, around) == Some(false) || counts("rst.alive_after", flow, around))
+        {
+            ruled_out.push("server_close");
         }
         Self {
             case,
@@ -321,8 +340,9 @@ pub(in crate::detect) fn own_headers(flow: &FlowFacts, around: &CaptureFacts) ->
         at_least(&ip_id::measure(flow, around), IP_ID_LIMIT),
         at_least(&ip_id_copied::measure(flow, around), 1.0),
         at_least(&clock::measure(flow, around), 1.0),
-        (case.suspicion == Suspicion::Close)
-            .then(|| at_least(&fin_timestamps_missing::measure(flow, around), 1.0))
+        // Stacks of the BSD family, which phones have, leave options out of resets (their `tcp_output`); a FIN of theirs has them.
+        (case.suspicion == Suspicion::Close || case.named == Direction::Down)
+            .then(|| at_least(&timestamps_missing::judge(&case), 1.0))
             .flatten(),
     ]
     .into_iter()
@@ -341,38 +361,54 @@ fn innocent_cause(flow: &FlowFacts, around: &CaptureFacts) -> &'static str {
         .map_or(UNEXPLAINED, |rule| rule.name)
 }
 
+/// Measures `rst.other_names`.
+fn compare_names(weighed: &mut [Weighing<'_>], flows: &[FlowFacts]) {
+    let Some(rule) = RULES.iter().find(|rule| rule.name == "rst.other_names") else {
+        return;
+    };
+    let lived = other_names::Lived::of(flows);
+    for weighing in weighed
+        .iter_mut()
+        .filter(|weighing| !weighing.evidence.is_empty())
+    {
+        if let Weighed::Evidence(fact) = rule.decide(lived.beside(&weighing.case)) {
+            weighing.evidence.push(fact);
+        }
+    }
+}
+
+/// Forged flows that a mark is compared with. Beyond a few hundred one more says nothing new; the limit keeps the whole linear.
+const ENOUGH: usize = 256;
+
 /// Measures `rst.same_box` among the flows that look forged without it.
 fn share_marks(weighed: &mut [Weighing<'_>]) {
     let Some(rule) = RULES.iter().find(|rule| rule.name == "rst.same_box") else {
         return;
     };
-    let marks: Vec<Option<same_box::Mark>> = weighed
+    let marks: Vec<(usize, same_box::Mark)> = weighed
         .iter()
-        .map(|weighing| {
-            (weighing.case.suspicion == Suspicion::Reset && weighing.score() >= 0.5)
-                .then(|| same_box::mark(&weighing.case))
+        .enumerate()
+        .filter(|(_, weighing)| {
+            weighing.case.suspicion == Suspicion::Reset && weighing.score() >= 0.5
         })
+        .map(|(index, weighing)| (index, same_box::mark(&weighing.case)))
         .collect();
-    // Beyond a few hundred forged flows one more says nothing new; the limit keeps the whole linear.
-    const ENOUGH: usize = 256;
-    for (index, weighing) in weighed.iter_mut().enumerate() {
-        if let Some(Some(own)) = marks.get(index) {
-            let others = marks
-                .iter()
-                .enumerate()
-                .filter(|(other, _)| *other != index)
-                .filter_map(|(_, mark)| mark.as_ref())
-                .take(ENOUGH);
-            if let Weighed::Evidence(fact) =
+    for (index, own) in &marks {
+        let others = marks
+            .iter()
+            .filter(|(other, _)| other != index)
+            .map(|(_, mark)| mark)
+            .take(ENOUGH);
+        if let Some(weighing) = weighed.get_mut(*index)
+            && let Weighed::Evidence(fact) =
                 rule.decide(same_box::among(&weighing.case, own, others))
-            {
-                weighing.evidence.push(fact);
-            }
+        {
+            weighing.evidence.push(fact);
         }
     }
 }
 
-/// Findings on the tries of one client for one name at one server become one finding, which the strongest of them shows.
+/// Findings on the tries of one client for one name at one server become one finding: the strongest of them gives score and evidence, the packets of the others that show the same stand beside its own.
 fn join_retries(mut findings: Vec<(Finding, &FlowFacts)>) -> Vec<Finding> {
     findings.sort_by_key(|(finding, _)| (finding.time, finding.frame));
     let mut joined: Vec<(Finding, &FlowFacts)> = Vec::new();
@@ -389,20 +425,24 @@ fn join_retries(mut findings: Vec<(Finding, &FlowFacts)>) -> Vec<Finding> {
         match joined.iter_mut().rev().take(64).find(same) {
             Some((set, _)) => {
                 set.flows.extend(&finding.flows);
-                for fact in finding.evidence {
-                    match set
-                        .evidence
-                        .iter_mut()
-                        .find(|kept| kept.rule == fact.rule && kept.supports == fact.supports)
-                    {
-                        Some(kept) => {
-                            kept.frames.extend(fact.frames);
-                            kept.frames.truncate(FRAMES_CITED);
-                        }
-                        None => set.evidence.push(fact),
+                let (mut kept, other) = if finding.score > set.score {
+                    set.score = finding.score;
+                    set.ruled_out = finding.ruled_out;
+                    (finding.evidence, std::mem::take(&mut set.evidence))
+                } else {
+                    (std::mem::take(&mut set.evidence), finding.evidence)
+                };
+                for fact in &mut kept {
+                    let same = other
+                        .iter()
+                        .find(|other| other.rule == fact.rule && other.supports == fact.supports);
+                    if let Some(same) = same {
+                        fact.frames.extend(&same.frames);
+                        fact.frames.sort_unstable();
+                        fact.frames.truncate(FRAMES_CITED);
                     }
                 }
-                set.score = set.score.max(finding.score);
+                set.evidence = kept;
             }
             None => joined.push((finding, flow)),
         }

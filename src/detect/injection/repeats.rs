@@ -4,7 +4,7 @@ use crate::detect::rule::{About, Reading};
 use crate::facts::{CaptureFacts, End, FlowFacts};
 use crate::types::Direction;
 
-use super::case::{Case, NO_CASE, siblings};
+use super::case::{Case, NO_CASE, Suspicion, siblings};
 
 pub(in crate::detect) const ABOUT: About = About {
     measures: "other flows of the same client to the same server and port that ended with a reset in the same name",
@@ -20,6 +20,9 @@ pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Rea
     let Some(case) = Case::of(flow, around) else {
         return Reading::Blind(NO_CASE);
     };
+    if case.suspicion == Suspicion::Close {
+        return Reading::Blind("how other flows were closed is not kept");
+    }
     let end = match case.named {
         Direction::Down => End::RstByServer,
         Direction::Up => End::RstByClient,

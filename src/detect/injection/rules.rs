@@ -6,9 +6,10 @@ use crate::facts::{CaptureFacts, FlowFacts};
 
 use super::{
     acknowledgement, alive_after, both_ends, burst, clock, controls_live, fin_timestamps_missing,
-    fin_unanswered, header_unlike, hop_limit, hop_limit_handshake, ip_id, ip_id_copied, payload,
-    repeats, reply_missing, same_box, sequence_behind, stepped, timestamps_missing, too_fast,
-    train, trigger, uneven, window_copied, window_unlike,
+    fin_unanswered, header_unlike, hop_limit, hop_limit_handshake, hop_limit_siblings, ip_id,
+    ip_id_copied, other_names, payload, repeats, reply_missing, same_box, second_reset,
+    sequence_behind, stepped, timestamps_missing, too_fast, train, trigger, unasked, uneven,
+    window_copied, window_unlike,
 };
 
 /// Logarithm of the odds that a reset, of which nothing is known yet, is forged. Most resets are honest: in public captures 227 of 275 judged
@@ -62,6 +63,7 @@ pub(crate) const RULES: &[Rule] = &[
     rule("rst.both_ends",          both_ends::measure,              &both_ends::ABOUT,              at_least(1.0),          "packets", [2.5,  0.0], "labelled captures"),
     rule("rst.hop_limit",          hop_limit::measure,              &hop_limit::ABOUT,              at_least(HOP_LIMIT),    "hops",    [2.4, -0.6], "Raman et al. (SIGCOMM 2023), change of TTL; labelled captures"),
     rule("rst.hop_limit_handshake",hop_limit_handshake::measure,    &hop_limit_handshake::ABOUT,    at_least(3.0),          "hops",    [1.6, -0.4], "the same, with less to compare; labelled captures"),
+    rule("rst.hop_limit_siblings", hop_limit_siblings::measure,     &hop_limit_siblings::ABOUT,     at_least(3.0),          "hops",    [1.4, -0.4], "the same, from other flows; labelled captures"),
     rule("rst.ip_id",              ip_id::measure,                  &ip_id::ABOUT,                  at_least(IP_ID_LIMIT),  "ids",     [1.8, -0.8], "Raman et al. (SIGCOMM 2023), change of IP-ID; labelled captures"),
     rule("rst.ip_id_copied",       ip_id_copied::measure,           &ip_id_copied::ABOUT,           at_least(1.0),          "packets", [2.4,  0.0], "CenTrace captures: identification of the request, or one more"),
     rule("rst.window_copied",      window_copied::measure,          &window_copied::ABOUT,          at_least(1.0),          "packets", [1.2,  0.0], "CenTrace captures: the client's 8192"),
@@ -73,11 +75,14 @@ pub(crate) const RULES: &[Rule] = &[
     rule("rst.burst",              burst::measure,                  &burst::ABOUT,                  at_least(2.0),          "resets",  [1.6,  0.0], "net4people/bbs 285 and 511: three equal resets"),
     rule("rst.uneven",             uneven::measure,                 &uneven::ABOUT,                 at_least(2.0),          "values",  [2.4,  0.0], "net4people/bbs 285 and 511: hop limits and windows that climb within a burst"),
     rule("fin.unanswered",         fin_unanswered::measure,         &fin_unanswered::ABOUT,         at_least(2.0),          "tries",   [2.0,  0.0], "RFC 9293, section 3.6: who closes acknowledges the other's FIN; labelled captures"),
+    rule("rst.second_reset",       second_reset::measure,           &second_reset::ABOUT,           at_least(HOP_LIMIT),    "hops",    [1.4,  0.0], "who was reset itself answers what still comes; labelled captures"),
+    rule("rst.unasked",            unasked::measure,                &unasked::ABOUT,                at_least(1.0),          "resets",  [1.0,  0.0], "RFC 9293, sections 3.10.4 and 3.10.7; labelled captures"),
     rule("rst.payload",            payload::measure,                &payload::ABOUT,                at_least(1.0),          "bytes",   [1.4,  0.0], "net4people/bbs 442: ten bytes"),
     rule("rst.reply_missing",      reply_missing::measure,          &reply_missing::ABOUT,          at_least(1.0),          "resets",  [1.0,  0.0], "Xue et al. (IMC 2022), SNI-I"),
     rule("rst.trigger",            trigger::measure,                &trigger::ABOUT,                at_least(1.0),          "resets",  [0.9, -0.4], "Raman et al. (SIGCOMM 2023), stage PSH"),
     rule("rst.repeats",            repeats::measure,                &repeats::ABOUT,                at_least(1.0),          "flows",   [0.8, -0.2], "labelled captures"),
     rule("rst.controls_live",      controls_live::measure,          &controls_live::ABOUT,          at_least(1.0),          "flows",   [0.3,  0.0], "labelled captures"),
+    rule("rst.other_names",        other_names::measure,            &other_names::ABOUT,            at_least(1.0),          "flows",   [1.0,  0.0], "a control name at the same address; labelled captures"),
     rule("rst.same_box",           same_box::measure,               &same_box::ABOUT,               at_least(2.0),          "flows",   [0.8,  0.0], "labelled captures"),
 ];
 
@@ -94,10 +99,10 @@ pub(crate) const INNOCENT: &[Rule] = &[
     rule("happy_eyeballs",   innocent::happy_eyeballs::measure,    &innocent::happy_eyeballs::ABOUT,   at_least(1.0),  "fits",  [-2.5, 0.0], "RFC 8305, section 5"),
     rule("scanner",          innocent::scanner::measure,           &innocent::scanner::ABOUT,          at_least(1.0),  "fits",  [-3.0, 0.0], "Raman et al. (SIGCOMM 2023), section on scanners"),
     rule("client_abort",     innocent::client_abort::measure,      &innocent::client_abort::ABOUT,     at_least(1.0),  "fits",  [-3.0, 0.0], "Arlitt, Williamson (2005)"),
-    rule("idle_reset",       innocent::idle_reset::measure,        &innocent::idle_reset::ABOUT,       at_least(10.0), "s",     [-8.0, 0.0], "time-outs of providers, 30 s to 2 h; labelled captures"),
+    rule("idle_reset",       innocent::idle_reset::measure,        &innocent::idle_reset::ABOUT,       at_least(5.0),  "s",     [-8.0, 0.0], "time-outs of providers, 30 s to 2 h; labelled captures"),
     rule("local_middlebox",  innocent::local_middlebox::measure,   &innocent::local_middlebox::ABOUT,  at_least(1.0),  "fits",  [-4.0, 0.0], "public captures behind a virtual machine's NAT"),
-    rule("server_close",     innocent::server_close::measure,      &innocent::server_close::ABOUT,     at_least(1.0),  "fits",  [-1.5, 0.0], "labelled captures"),
     rule("server_restart",   innocent::server_restart::measure,    &innocent::server_restart::ABOUT,   at_least(1.0),  "fits",  [-2.0, 0.0], "RFC 9293, section 3.10.7.1"),
+    rule("server_close",     innocent::server_close::measure,      &innocent::server_close::ABOUT,     at_least(1.0),  "fits",  [-1.5, 0.0], "labelled captures"),
     rule("repeated_reset",   innocent::repeated_reset::measure,    &innocent::repeated_reset::ABOUT,   at_least(1.0),  "fits",  [-0.5, 0.0], "public captures"),
 ];
 

@@ -1,7 +1,7 @@
 //! `rst.too_fast`: could the named side have answered so soon?
 
 use crate::detect::rule::{About, Reading};
-use crate::facts::{CaptureFacts, FlowFacts, PacketFact};
+use crate::facts::{CaptureFacts, Detail, FlowFacts, PacketFact};
 
 use super::case::{Case, NO_CASE, is_opening};
 
@@ -52,12 +52,26 @@ pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Rea
 
 /// The packet of the other side that `suspect` shows it has received: the first copy, which makes the delay long.
 fn answered<'f>(case: &Case<'f>, suspect: &PacketFact) -> Option<&'f PacketFact> {
-    let mut before = case.other().filter(|packet| packet.frame < suspect.frame);
-    if suspect.is_ack() {
-        before.find(|packet| packet.seq_end() > packet.seq && packet.seq_end() >= suspect.ack)
-    } else {
-        before.find(|packet| packet.is_ack() && !is_opening(packet) && packet.ack == suspect.seq)
-    }
+    let packet = case
+        .other()
+        .filter(|packet| packet.frame < suspect.frame)
+        .find(|packet| {
+            if suspect.is_ack() {
+                (packet.seq..packet.seq_end()).contains(&(suspect.ack - 1))
+            } else {
+                packet.is_ack() && !is_opening(packet) && packet.ack == suspect.seq
+            }
+        })?;
+    // Where packets are omitted before it, an earlier one may be the one that was answered.
+    let gap = case.flow.detail.packets.get(Detail::HEAD);
+    let known = case.flow.detail.omitted == 0
+        || gap.is_none_or(|gap| {
+            packet.frame < gap.frame
+                || case
+                    .other()
+                    .any(|other| (gap.frame..packet.frame).contains(&other.frame))
+        });
+    known.then_some(packet)
 }
 
 #[cfg(test)]
@@ -97,6 +111,23 @@ mod tests {
             .forge_with(|rst| rst.ack = 1)
             .build();
         assert!(value(&measure(&flow, &around())).is_some_and(|share| share > 0.9));
+    }
+
+    #[test]
+    fn the_packet_that_came_after_what_it_acknowledges_is_not_the_one_it_answers() {
+        let mut flow = Story::new()
+            .handshake(40)
+            .hello()
+            .wait(40)
+            .data_up(100)
+            .forge_with(|rst| rst.ack = 518)
+            .build();
+        assert!(value(&measure(&flow, &around())).is_some_and(|share| share > 0.9));
+        let hello = flow.detail.recognised.hello_frame;
+        flow.detail
+            .packets
+            .retain(|packet| Some(packet.frame) != hello);
+        assert_eq!(value(&measure(&flow, &around())), None);
     }
 
     #[test]

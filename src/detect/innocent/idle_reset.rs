@@ -1,6 +1,6 @@
 //! `idle_reset`: a NAT, firewall or load balancer forgot the connection.
 
-use crate::detect::injection::case::{Case, NO_CASE};
+use crate::detect::injection::case::{Case, NO_CASE, Trigger};
 use crate::detect::rule::{About, Reading};
 use crate::facts::{CaptureFacts, FlowFacts};
 
@@ -13,6 +13,9 @@ pub(in crate::detect) const ABOUT: About = About {
 
 /// The packets after the silence that the reset may answer: one segment, and its repeats by the sender's timer.
 const AFTER_SILENCE: usize = 4;
+
+/// No box forgets a new connection sooner (mobile networks: 30 s); clients that connect early and speak late are common.
+const SHORTEST_BEFORE_HELLO_NS: i64 = 30_000_000_000;
 
 pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Reading {
     let Some(case) = Case::any(flow, around) else {
@@ -44,11 +47,15 @@ pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Rea
     if counted == 0 {
         return Reading::Blind("nothing before the reset");
     }
+    let opening = !matches!(case.trigger(), Some((Trigger::LaterPayload, _)) | None);
+    if opening && longest < SHORTEST_BEFORE_HELLO_NS {
+        longest = 0;
+    }
     let seconds = longest as f64 / 1e9;
     Reading::measured(
         seconds,
         case.frames(),
-        format!("{seconds:.1} s of silence shortly before the reset"),
+        format!("{seconds:.1} s of silence that a box may have forgotten the connection in"),
     )
 }
 

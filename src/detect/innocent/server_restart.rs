@@ -1,6 +1,6 @@
 //! `server_restart`: the server lost its connections.
 
-use crate::detect::injection::case::{Case, NO_CASE};
+use crate::detect::injection::case::{Case, NO_CASE, fellows};
 use crate::detect::injection::own_headers;
 use crate::detect::rule::{About, Reading};
 use crate::facts::{CaptureFacts, End, FlowFacts};
@@ -29,27 +29,7 @@ pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Rea
     let served = case
         .ordinary()
         .any(|packet| packet.payload > 0 && case.is_before(packet));
-    let key = flow.summary.key;
-    let together = around
-        .by_server
-        .get(
-            around.by_server.partition_point(|index| {
-                around
-                    .flows
-                    .get(*index as usize)
-                    .is_some_and(|other| other.key.b < key.b)
-            })..,
-        )
-        .unwrap_or_default()
-        .iter()
-        .take(4096)
-        .filter_map(|index| {
-            around
-                .flows
-                .get(*index as usize)
-                .filter(|_| *index != flow.index)
-        })
-        .take_while(|other| other.key.b == key.b)
+    let together = fellows(flow, around)
         .filter(|other| {
             other.end == End::RstByServer
                 && other.last.since(flow.summary.last).abs() <= ONE_MOMENT_NS

@@ -36,16 +36,21 @@ pub(in crate::detect) struct Fit {
     pub(in crate::detect) inflation_behind: Option<f64>,
     /// The same before the capture point.
     pub(in crate::detect) inflation_before: Option<f64>,
-    /// The delay that a full queue of this size would have made, in seconds.
+    /// Share of the arrivals since the first loss that were spaced as a queue of this rate spaces them, where the losses lie before the capture point.
+    pub(in crate::detect) evenness: Option<f64>,
+    /// The delay that a full queue would have made, in seconds, if it were as short as the losses allow.
     pub(in crate::detect) queue_s: f64,
     /// Place in the ledger of the first loss.
     pub(in crate::detect) first_loss: usize,
 }
 
 impl Fit {
-    /// How much better than chance the bucket tells losses from passes: 1 is always right, 0 is chance (Youden's J).
+    /// How much better than chance the bucket tells losses from passes: 1 is always right, 0 or less is chance.
+    ///
+    /// Youden's J with the contradicted passes counted thrice: a policer may lose a packet that the capture's clock says it had tokens for, but an empty one
+    /// passes nothing. On the labelled captures it is 0.65 or more behind policers.
     pub(in crate::detect) fn agreement(&self) -> f64 {
-        self.explained - self.contradicted
+        self.explained - 3.0 * self.contradicted
     }
 
     /// How improbable it is that so many losses met an empty bucket by chance, given how many passes did, in nats: the logarithm of the likelihood
@@ -66,7 +71,14 @@ impl Fit {
     ///
     /// Behind the capture point two signs must agree, the delay at the losses and its course with the level, since a sender's own burst also
     /// delays for a moment; unless one is overwhelming. Before the capture point only the delay at the losses is known.
+    ///
+    /// Where neither is known, evenly spaced arrivals tell: a queue lets packets out one by one at its rate, whatever is lost at its other end.
     pub(in crate::detect) fn queued(&self) -> Option<f64> {
+        if self.inflation_before.is_none()
+            && let Some(evenness) = self.evenness
+        {
+            return Some(if evenness >= EVEN { evenness } else { 0.0 });
+        }
         let behind = self.inflation_behind.map(|inflation| {
             let ratio = if inflation < LEAST_INFLATION {
                 0.0
@@ -94,6 +106,9 @@ impl Fit {
 /// Share of a full queue's delay above which losses are a queue's. On the labelled captures policers have at most 0.1 here, shapers at least 0.33.
 pub(in crate::detect) const QUEUED: f64 = 0.25;
 
+/// Share of evenly spaced arrivals from which on they left a queue.
+pub(in crate::detect) const EVEN: f64 = 0.7;
+
 /// Delay growth in seconds that is measurable at all.
 const LEAST_INFLATION: f64 = 0.003;
 
@@ -108,6 +123,8 @@ struct Step {
     lost: bool,
     /// A loss right after a pass.
     fresh: bool,
+    /// Seconds by which it may have been later.
+    leeway: f64,
 }
 
 /// Fewest fresh losses that a fit is tried on: with fewer, some bucket explains them by chance.
@@ -124,7 +141,39 @@ const COARSE_STEPS: usize = 3000;
 const JITTER: f64 = 0.001;
 
 /// Smallest bucket that is tried, in packets: in a smaller one, every second packet would be lost and nothing could be told from chance.
-const SMALLEST_BURST: f64 = 2.5;
+const SMALLEST_BURST: f64 = 3.0;
+
+/// Shortest time in seconds in which a bucket may fill: a smaller one would drop every second packet of any sender.
+const SHORTEST_BURST: f64 = 0.003;
+
+/// The best bucket so far.
+#[derive(Clone, Copy)]
+struct Candidate {
+    merit: f64,
+    rate: f64,
+    burst: f64,
+}
+
+impl Default for Candidate {
+    fn default() -> Self {
+        Self {
+            merit: f64::MIN,
+            rate: 1.0,
+            burst: 1.0,
+        }
+    }
+}
+
+impl Candidate {
+    /// Tries a bucket; keeps it if it is better. Gives its merit.
+    fn improve(&mut self, steps: &[Step], rate: f64, burst: f64) -> f64 {
+        let merit = run(steps, rate, burst).merit();
+        if merit > self.merit + 1e-9 {
+            *self = Self { merit, rate, burst };
+        }
+        merit
+    }
+}
 
 /// What one run of a bucket over the transmissions gave.
 #[derive(Clone, Copy, Default)]
@@ -135,6 +184,8 @@ struct Outcome {
     contradicted: f64,
     /// How far off the violations were, in bytes over the burst: breaks ties.
     excess: f64,
+    /// Fresh losses since the loss before which the bucket never overflowed: those test the rate to the byte.
+    unclipped: f64,
     /// Passed bytes and seconds between losses in which the bucket never overflowed.
     drained: (f64, f64),
 }
@@ -144,53 +195,139 @@ impl Outcome {
         self.explained / self.fresh.max(1.0) - self.contradicted / self.passes.max(1.0)
     }
 
-    /// What the search maximises.
+    /// What the search maximises. Of two buckets that agree alike, the one that never overflowed said more and was right.
     fn merit(&self) -> f64 {
-        self.agreement() - 0.1 * self.excess / self.fresh.max(1.0)
+        self.agreement() + (0.05 * self.unclipped - 0.1 * self.excess) / self.fresh.max(1.0)
+    }
+}
+
+/// A loss whose moment is known only as an interval, not yet met by an empty bucket.
+struct Pending {
+    /// Seconds left until the latest possible moment.
+    left: f64,
+    bytes: f64,
+    slack: f64,
+    /// The least by which the bucket exceeded the packet so far.
+    over: f64,
+}
+
+/// A bucket on its way through the transmissions.
+struct Walk {
+    rate: f64,
+    burst: f64,
+    level: f64,
+    /// Whether it overflowed since the last fresh loss, and what passed in how many seconds.
+    clipped: bool,
+    passed: f64,
+    seconds: f64,
+    pending: Option<Pending>,
+    outcome: Outcome,
+}
+
+impl Walk {
+    fn refill(&mut self, seconds: f64) {
+        let grown = self.level + self.rate * seconds;
+        self.clipped |= grown > self.burst;
+        self.level = grown.min(self.burst);
+        self.seconds += seconds;
+        if let Some(pending) = &mut self.pending {
+            pending.left -= seconds;
+            if pending.left < 0.0 {
+                self.settle();
+            }
+        }
+    }
+
+    /// A fresh loss met a bucket that exceeded the packet by `over`.
+    fn met(&mut self, over: f64, slack: f64) {
+        self.outcome.explained += ((slack - over) / slack).clamp(0.0, 1.0);
+        self.outcome.excess += (over / self.burst).clamp(0.0, 1.0);
+        // The bucket had less than the packet, whatever this one says.
+        self.level -= over.max(0.0);
+        if !self.clipped {
+            self.outcome.unclipped += 1.0;
+            self.outcome.drained.0 += self.passed;
+            self.outcome.drained.1 += self.seconds;
+        }
+        self.clipped = false;
+        self.passed = 0.0;
+        self.seconds = 0.0;
+    }
+
+    /// The moment of the pending loss has passed.
+    fn settle(&mut self) {
+        if let Some(pending) = self.pending.take() {
+            self.met(pending.over, pending.slack);
+        }
+    }
+
+    fn lose(&mut self, step: &Step, slack: f64) {
+        if !step.fresh {
+            if self.pending.is_none() {
+                self.level = self.level.min(step.bytes);
+            }
+            return;
+        }
+        self.settle();
+        self.outcome.fresh += 1.0;
+        let over = self.level - step.bytes;
+        if over > 0.0 && step.leeway > 0.0 {
+            self.pending = Some(Pending {
+                left: step.leeway,
+                bytes: step.bytes,
+                slack,
+                over,
+            });
+        } else {
+            self.met(over, slack);
+        }
+    }
+
+    fn pass(&mut self, step: &Step, slack: f64) {
+        self.outcome.passes += 1.0;
+        self.outcome.contradicted += ((step.bytes - self.level) / slack).clamp(0.0, 1.0);
+        self.passed += step.bytes;
+        self.level = (self.level - step.bytes).max(0.0);
+        if let Some(pending) = &mut self.pending {
+            pending.over = pending.over.min(self.level - pending.bytes);
+            if pending.over <= 0.0 {
+                self.settle();
+            }
+        }
     }
 }
 
 fn run(steps: &[Step], rate: f64, burst: f64) -> Outcome {
-    let mut outcome = Outcome::default();
-    // What is left at the first loss is less than that packet: half of it on average.
-    let mut level = steps.first().map_or(0.0, |step| step.bytes / 2.0);
-    let mut clipped = true;
-    let (mut passed, mut seconds) = (0.0, 0.0);
+    let mut walk = Walk {
+        rate,
+        burst,
+        // What is left at the first loss is less than that packet: half of it on average.
+        level: steps.first().map_or(0.0, |step| step.bytes / 2.0),
+        clipped: true,
+        passed: 0.0,
+        seconds: 0.0,
+        pending: None,
+        outcome: Outcome::default(),
+    };
     for step in steps {
-        let grown = level + rate * step.gap;
-        if grown > burst {
-            clipped = true;
-        }
-        level = grown.min(burst);
-        seconds += step.gap;
-        // How sure the bucket is that this packet has to go: 1 far below its size, 0 far above.
+        walk.refill(step.gap);
+        // How far the bucket may be off: by what it gains in the jitter, to the packet's favour either way.
         let slack = (rate * JITTER).clamp(0.25 * step.bytes, 0.5 * step.bytes);
-        let doomed = ((step.bytes + slack - level) / (2.0 * slack)).clamp(0.0, 1.0);
         if step.lost {
-            if step.fresh {
-                outcome.fresh += 1.0;
-                outcome.explained += doomed;
-                outcome.excess += ((level - step.bytes) / burst).clamp(0.0, 1.0);
-                if !clipped {
-                    outcome.drained.0 += passed;
-                    outcome.drained.1 += seconds;
-                }
-                clipped = false;
-                passed = 0.0;
-                seconds = 0.0;
-            }
-            level = level.min(step.bytes);
+            walk.lose(step, slack);
         } else {
-            outcome.passes += 1.0;
-            outcome.contradicted += doomed;
-            passed += step.bytes;
-            level = (level - step.bytes).max(0.0);
+            walk.pass(step, slack);
         }
     }
-    outcome
+    walk.settle();
+    walk.outcome
 }
 
 /// Fits a bucket to a record; none where too little was lost.
+#[allow(
+    clippy::too_many_lines,
+    reason = "one search, each step of which needs what the steps before it found"
+)]
 pub(in crate::detect) fn fit(ledger: &Ledger) -> Option<Fit> {
     let first_loss = ledger.sent.iter().position(|sent| sent.lost)?;
     let before = &ledger.sent[..first_loss];
@@ -209,6 +346,7 @@ pub(in crate::detect) fn fit(ledger: &Ledger) -> Option<Fit> {
             bytes: f64::from(sent.bytes),
             lost: sent.lost,
             fresh: sent.lost && passed_before,
+            leeway: (sent.latest - sent.time).max(0) as f64 / 1e9,
         });
         last = sent.time;
         passed_before = !sent.lost;
@@ -227,70 +365,83 @@ pub(in crate::detect) fn fit(ledger: &Ledger) -> Option<Fit> {
     let before_loss: u64 = before.iter().map(|sent| u64::from(sent.bytes)).sum();
     let biggest_burst = (before_loss as f64).max(passed * 0.5).max(4.0 * largest) * 1.2;
 
-    // Coarse, then fine around the best.
+    // Coarse, then fine around the best. Without any overflow the mean rate from loss to loss is the bucket's, so it is tried by itself.
     let coarse = &steps[..steps.len().min(COARSE_STEPS)];
-    let mut best = (f64::MIN, 0.0, 0.0);
-    let mut rate = mean * 0.8;
+    let mut best = Candidate::default();
+    let mut rate = mean * 0.82;
+    let mut rates = vec![mean];
     while rate < mean * 40.0 {
+        rates.push(rate);
+        rate *= 1.03;
+    }
+    for rate in rates {
         let mut burst = SMALLEST_BURST * largest;
         while burst < biggest_burst {
-            let merit = run(coarse, rate, burst).merit();
-            if merit > best.0 + 1e-9 {
-                best = (merit, rate, burst);
+            if burst >= rate * SHORTEST_BURST {
+                best.improve(coarse, rate, burst);
             }
-            burst *= 1.3;
+            burst *= 1.35;
         }
-        rate *= 1.06;
     }
-    let (_, coarse_rate, coarse_burst) = best;
-    let mut best = (f64::MIN, coarse_rate, coarse_burst);
+    let around = best;
+    let mut best = Candidate::default();
     let mut tried: Vec<(f64, f64)> = Vec::new();
-    for i in -12..=12 {
-        let rate = coarse_rate * 1.01_f64.powi(i);
+    for i in -10..=10 {
+        let rate = around.rate * 1.004_f64.powi(i);
         let mut top = f64::MIN;
-        for j in -6..=6 {
-            let burst = (coarse_burst * 1.08_f64.powi(j)).max(SMALLEST_BURST * largest);
-            let merit = run(&steps, rate, burst).merit();
-            top = top.max(merit);
-            if merit > best.0 + 1e-9 {
-                best = (merit, rate, burst);
-            }
+        for j in -4..=4 {
+            let burst = (around.burst * 1.1_f64.powi(j)).max(SMALLEST_BURST * largest);
+            top = top.max(best.improve(&steps, rate, burst));
         }
         tried.push((rate, top));
     }
-    let (merit, mut rate, mut burst) = best;
+    // Several rates explain a few losses equally well: take the middle of them.
     let near = |slack: f64| {
         tried
             .iter()
-            .filter(|(_, top)| *top >= merit - slack)
-            .fold((f64::MAX, f64::MIN), |ends, (rate, _)| {
+            .filter(|(_, top)| *top >= best.merit - slack)
+            .fold((best.rate, best.rate), |ends, (rate, _)| {
                 (ends.0.min(*rate), ends.1.max(*rate))
             })
     };
-    // Several rates explain a few losses equally well: take the middle of them.
-    let (equal_low, equal_high) = near(0.02);
-    rate = f64::midpoint(equal_low, equal_high).max(rate * 0.9);
     let (mut rate_low, mut rate_high) = near(0.05);
+    let (equal_low, equal_high) = near(0.01);
+    let mut chosen = Candidate {
+        merit: best.merit - 0.02,
+        ..best
+    };
+    chosen.improve(&steps, f64::midpoint(equal_low, equal_high), best.burst);
     // Between two losses without an overflow the bucket gave out exactly what it got, but for one packet.
-    let outcome = run(&steps, rate, burst);
-    if outcome.drained.1 > 0.3 * span {
-        let exact = outcome.drained.0 / outcome.drained.1;
-        if (rate_low * 0.97..rate_high * 1.03).contains(&exact)
-            && run(&steps, exact, burst).merit() >= merit - 0.05
-        {
-            rate = exact;
+    for _ in 0..2 {
+        let outcome = run(&steps, chosen.rate, chosen.burst);
+        if outcome.drained.1 > 0.3 * span {
+            let exact = outcome.drained.0 / outcome.drained.1;
+            if (chosen.rate * 0.7..chosen.rate * 1.3).contains(&exact) {
+                chosen.merit = best.merit - 0.06;
+                chosen.improve(&steps, exact, chosen.burst);
+            }
         }
     }
+    let Candidate {
+        rate, mut burst, ..
+    } = chosen;
     rate_low = rate_low.min(rate * 0.985);
     rate_high = rate_high.max(rate * 1.015);
     // A bucket that was full at the first packet and empty at the first loss is the simplest story; it is taken where it is nearly as good.
     if let Some(full) = full_at_start(ledger, first_loss, rate) {
-        let with = run(&steps, rate, full.max(SMALLEST_BURST * largest)).merit();
-        if with >= run(&steps, rate, burst).merit() - 0.12 {
+        let full = full.max(SMALLEST_BURST * largest);
+        if run(&steps, rate, full).merit() >= run(&steps, rate, burst).merit() - 0.12 {
             burst = full;
         }
     }
     let outcome = run(&steps, rate, burst.max(SMALLEST_BURST * largest));
+    // A queue's length is at least the smallest bucket that explains the losses about as well.
+    let mut shortest = burst;
+    while shortest * 0.8 > SMALLEST_BURST * largest
+        && run(&steps, rate, shortest * 0.8).merit() >= outcome.merit() - 0.03
+    {
+        shortest *= 0.8;
+    }
     let mut fit = Fit {
         rate,
         rate_low,
@@ -305,7 +456,8 @@ pub(in crate::detect) fn fit(ledger: &Ledger) -> Option<Fit> {
         queueing: None,
         inflation_behind: at_losses(ledger, &ledger.after),
         inflation_before: at_losses(ledger, &ledger.before),
-        queue_s: burst / rate,
+        evenness: ledger.evenness(rate, tested[0].time),
+        queue_s: shortest / rate,
         first_loss,
     };
     fit.queueing = queueing(&fit, ledger, &ledger.after);
@@ -349,10 +501,11 @@ fn queueing(fit: &Fit, ledger: &Ledger, delays: &[Delay]) -> Option<f64> {
     }
     let mut pairs = Vec::with_capacity(delays.len());
     let mut delays = delays.iter().peekable();
-    let mut level = fit.burst;
+    let size = fit.queue_s * fit.rate;
+    let mut level = size;
     let mut last = ledger.sent.first()?.time;
     for sent in &ledger.sent {
-        level = (level + fit.rate * (sent.time - last) as f64 / 1e9).min(fit.burst);
+        level = (level + fit.rate * (sent.time - last) as f64 / 1e9).min(size);
         last = sent.time;
         if sent.lost {
             level = level.min(f64::from(sent.bytes));
@@ -363,7 +516,7 @@ fn queueing(fit: &Fit, ledger: &Ledger, delays: &[Delay]) -> Option<f64> {
             let _ = delay;
         }
         while let Some(delay) = delays.next_if(|delay| delay.time == sent.time) {
-            pairs.push(((fit.burst - level) / fit.rate, delay.delay as f64 / 1e9));
+            pairs.push(((size - level) / fit.rate, delay.delay as f64 / 1e9));
         }
     }
     slope(&pairs)

@@ -1,9 +1,12 @@
 //! The same client's other traffic in the same minute: what the access line could do.
 
+use std::collections::VecDeque;
+
 use crate::facts::{CaptureFacts, FlowFacts, Summary};
-use crate::types::Direction;
+use crate::types::{Direction, Protocol};
 
 use super::ledger::Ledger;
+use super::loss;
 use super::queue;
 
 /// A flow of another service, measured for comparison.
@@ -11,14 +14,14 @@ use super::queue;
 pub(in crate::detect) struct Control {
     /// Its index.
     pub(in crate::detect) index: u32,
-    /// The most bytes per second that it reached over an eighth of a second.
+    /// The most bytes per second that it reached over a fifth of a second.
     pub(in crate::detect) peak: f64,
     /// Payload bytes in the direction.
     pub(in crate::detect) bytes: u64,
     /// Packets with payload.
-    pub(in crate::detect) packets: u32,
-    /// Of these, how many were sent again or came late.
-    pub(in crate::detect) lost: u32,
+    pub(in crate::detect) packets: u64,
+    /// Of these, how many were lost.
+    pub(in crate::detect) lost: u64,
     /// How long its packets waited in a queue, in seconds at the upper quartile; none where that was not measured.
     pub(in crate::detect) wait: Option<f64>,
 }
@@ -69,7 +72,7 @@ impl Controls {
                     && other.first.0 <= end.saturating_add(NEAR)
             })
             .filter(|(_, other)| other.answered() && other.tally(direction).data_packets > 0)
-            .map(|(index, other)| plain(index, other, direction))
+            .map(|(index, other)| plain(index, other, direction, flows))
             .collect();
         controls.sort_by_key(|control| (std::cmp::Reverse(control.bytes), control.index));
         controls.truncate(256);
@@ -101,10 +104,7 @@ impl Controls {
     /// Packets with payload and how many of them were lost, over all controls.
     pub(in crate::detect) fn losses(&self) -> (u64, u64) {
         self.flows.iter().fold((0, 0), |sum, control| {
-            (
-                sum.0 + u64::from(control.packets),
-                sum.1 + u64::from(control.lost),
-            )
+            (sum.0 + control.packets, sum.1 + control.lost)
         })
     }
 }
@@ -118,39 +118,56 @@ fn is_other(own: &Summary, other: &Summary) -> bool {
     }
 }
 
-fn plain(index: u32, other: &Summary, direction: Direction) -> Control {
+fn plain(index: u32, other: &Summary, direction: Direction, flows: &[FlowFacts]) -> Control {
+    let (packets, lost) = loss::count(index, other, direction, flows);
     let tally = other.tally(direction);
     let seconds = other.last.seconds_since(other.first).max(0.05);
     Control {
         index,
         peak: tally.bytes as f64 / seconds,
         bytes: tally.bytes,
-        packets: tally.data_packets,
-        lost: tally.retransmitted,
+        packets,
+        lost,
         wait: None,
     }
 }
 
-/// The most bytes per second over an eighth of a second, or over one bin of the timeline where bins are wider.
+/// The most bytes per second that were acknowledged over a fifth of a second, so that what a sender pushes into a full queue does not count; over one bin of
+/// the timeline where nothing was acknowledged (QUIC).
 pub(in crate::detect) fn peak(flow: &FlowFacts, direction: Direction) -> f64 {
-    const WINDOW: i64 = 125_000_000;
+    const WINDOW: i64 = 200_000_000;
     let Some(transfer) = flow.detail.transfer.as_deref() else {
         return 0.0;
     };
-    let [up, down] = &transfer.timelines;
-    let timeline = match direction {
-        Direction::Up => up,
-        Direction::Down => down,
-    };
-    if timeline.width <= 0 {
-        return 0.0;
+    let up = direction == Direction::Up;
+    let mut recent: VecDeque<(i64, u32)> = VecDeque::new();
+    let mut acked: Option<u32> = None;
+    let mut most = 0_u32;
+    let datagrams = flow.summary.key.protocol == Protocol::Udp;
+    for event in &transfer.events {
+        let now = event.time.0;
+        let count = if datagrams {
+            if event.up == up { event.payload } else { 0 }
+        } else if event.up != up {
+            let grown = acked.map_or(0, |before| event.ack.wrapping_sub(before).cast_signed());
+            if acked.is_none() || grown > 0 {
+                acked = Some(event.ack);
+            }
+            // A first acknowledgement in the middle of a flow covers what nobody saw.
+            grown.clamp(0, 1 << 20) as u32
+        } else {
+            0
+        };
+        if count == 0 {
+            continue;
+        }
+        recent.push_back((now, count));
+        while recent.front().is_some_and(|(then, _)| now - then > WINDOW) {
+            recent.pop_front();
+        }
+        // The first of the window's acknowledgements covers what came before the window.
+        let skip = u32::from(!datagrams) as usize;
+        most = most.max(recent.iter().skip(skip).map(|(_, count)| count).sum());
     }
-    let wide = (WINDOW / timeline.width).max(1) as usize;
-    let seconds = (timeline.width * wide as i64) as f64 / 1e9;
-    timeline
-        .bins
-        .windows(wide.min(timeline.bins.len()).max(1))
-        .map(|bins| bins.iter().map(|bin| bin.new_bytes).sum::<u64>())
-        .max()
-        .map_or(0.0, |bytes| bytes as f64 / seconds)
+    f64::from(most) / (WINDOW as f64 / 1e9)
 }

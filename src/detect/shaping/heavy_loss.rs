@@ -13,8 +13,8 @@ pub(in crate::detect) const ABOUT: About = About {
 
 pub(in crate::detect) fn read(case: &Case<'_>) -> Reading {
     let pool = &case.pool;
-    if pool.sent < 40 {
-        return Reading::Blind("fewer than 40 packets that could be lost");
+    if pool.sent < 24 {
+        return Reading::Blind("fewer than 24 packets that could be lost");
     }
     Reading::measured(
         pool.ratio(),

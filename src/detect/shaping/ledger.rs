@@ -1,20 +1,23 @@
 //! Who was sent and who was lost: turns the course of one direction into transmissions with their fates and into delays.
 //!
 //! A sender's view and a receiver's view become the same record. Where the losses lie behind the capture point, a retransmission says that the copy before it
-//! was lost. Where they lie before it, a hole that is filled late says so, and the lost packets are placed right after the arrival before the hole: the
-//! rest of a window that was cut off. (Spreading them evenly up to the next arrival, as docs/detection.md, C2.4 proposes, put the tail of a window into the round trip
-//! after it and lost a third of the agreement on receiver-side captures.)
+//! was lost. Where they lie before it, a hole that is filled late says so, and the lost packets are placed close behind the arrival before the hole,
+//! as the rest of a window that was cut off, and may be as late as the arrival after it. (Spreading them evenly up to that, as docs/detection.md, C2.4 proposes, put the
+//! tail of a window into the round trip after it and lost a third of the agreement on receiver-side captures.)
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::facts::{Event, EventKind, FlowFacts};
-use crate::types::{Direction, Frame};
+use crate::facts::{Event, EventKind, FlowFacts, Role};
+use crate::types::{Direction, Frame, Protocol};
 
 /// One transmission of one segment or datagram.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(in crate::detect) struct Sent {
     /// Nanoseconds since the epoch at which it passed the capture point, or would have.
     pub(in crate::detect) time: i64,
+    /// The latest moment at which it can have been, equal to `time` where it was seen.
+    pub(in crate::detect) latest: i64,
     /// Bytes of its IP packet.
     pub(in crate::detect) bytes: u32,
     /// Payload bytes of it.
@@ -55,6 +58,77 @@ pub(in crate::detect) struct Ledger {
     pub(in crate::detect) truncated: bool,
 }
 
+/// The course of a flow: its transfer, or its packets where it was too short for one. None where packets are missing between the kept ones.
+fn course(flow: &FlowFacts) -> Option<(Cow<'_, [Event]>, bool)> {
+    if let Some(transfer) = flow.detail.transfer.as_deref() {
+        return Some((Cow::Borrowed(&transfer.events), transfer.events_truncated));
+    }
+    if flow.detail.omitted > 0 || flow.summary.key.protocol != Protocol::Tcp {
+        return None;
+    }
+    let events = flow
+        .detail
+        .packets
+        .iter()
+        .filter(|packet| !packet.is_syn() && !packet.is_syn_ack() && !packet.is_rst())
+        .filter_map(|packet| {
+            let data = packet.payload > 0;
+            Some(Event {
+                time: packet.time,
+                frame: packet.frame,
+                offset: packet.seq as u32,
+                ack: packet.ack as u32,
+                payload: packet.payload,
+                ip_length: packet.ip_length,
+                tsval: packet.timestamps.map_or(0, |(value, _)| value),
+                window: packet.window,
+                up: packet.direction? == Direction::Up,
+                dsack: packet.dsack,
+                kind: match packet.role {
+                    Role::New if data => EventKind::New,
+                    Role::Ahead if data => EventKind::Ahead,
+                    Role::Reordered if data => EventKind::Reordered,
+                    Role::Fill if data => EventKind::Fill,
+                    Role::Retransmission if data => EventKind::Retransmission,
+                    _ => EventKind::Ack,
+                },
+            })
+        })
+        .collect();
+    Some((Cow::Owned(events), false))
+}
+
+/// Whether a direction of a flow is media: mostly RTP. A few packets of anything encrypted look like RTP by chance.
+pub(in crate::detect) fn is_media(flow: &FlowFacts, direction: Direction) -> bool {
+    2 * flow.detail.side(direction).rtp > flow.summary.tally(direction).data_packets
+}
+
+/// Nanoseconds within which a second copy of a segment is the capture's (a mirror port, two interfaces) and not the sender's: nobody can know of a loss before
+/// half a round trip.
+fn soonest_repeat(flow: &FlowFacts) -> i64 {
+    const COPY: i64 = 2_000_000;
+    flow.summary.rtt_ms().map_or(COPY, |rtt| {
+        ((f64::from(rtt) * 0.4e6) as i64).clamp(COPY, 50_000_000)
+    })
+}
+
+/// Time between packets of one window as they arrive: the lowest tenth of the gaps. A lost packet was at least so far behind the one before it.
+fn spacing(events: &[Event], up: bool) -> i64 {
+    let mut gaps: Vec<i64> = Vec::new();
+    let mut last = None;
+    for event in events
+        .iter()
+        .filter(|event| event.up == up && event.payload > 0)
+    {
+        if let Some(last) = last {
+            gaps.push(event.time.since(last).max(0));
+        }
+        last = Some(event.time);
+    }
+    gaps.sort_unstable();
+    gaps.get(gaps.len() / 10).copied().unwrap_or(0)
+}
+
 /// Payload of a full segment where nobody announced an MSS: Ethernet's 1500 bytes less 52 of headers with time stamps.
 const USUAL_SEGMENT: u32 = 1448;
 
@@ -62,9 +136,10 @@ const USUAL_SEGMENT: u32 = 1448;
 const LARGEST_HOLE: u64 = 512;
 
 impl Ledger {
-    /// The record of one direction of `flow`; none without a transfer.
+    /// The record of one direction of `flow`; none where its packets are not known.
     pub(in crate::detect) fn of(flow: &FlowFacts, direction: Direction) -> Option<Self> {
-        let transfer = flow.detail.transfer.as_deref()?;
+        let (events, truncated) = course(flow)?;
+        let events = &*events;
         let up = direction == Direction::Up;
         let segment = flow
             .detail
@@ -82,6 +157,7 @@ impl Ledger {
         let mut building = Building {
             segment,
             ledger: Self::default(),
+            ends: Vec::new(),
             latest: BTreeMap::new(),
             outstanding: VecDeque::new(),
             highest: None,
@@ -89,12 +165,21 @@ impl Ledger {
             acked: i64::MIN,
             repeats: Vec::new(),
             smallest: i64::MAX,
+            soonest: soonest_repeat(flow),
+            spacing: spacing(events, up),
+            numbered: is_media(flow, direction),
         };
-        let datagrams = transfer
-            .events
-            .iter()
-            .any(|event| event.kind == EventKind::Datagram);
-        for event in &transfer.events {
+        let datagrams = events.iter().any(|event| event.kind == EventKind::Datagram);
+        // What was sent into silence says nothing of rates: that is a blackhole's business.
+        let silence = &flow.detail.side(direction).unanswered;
+        let until = match silence.since {
+            Some(since) if silence.retries > 0 => since.0,
+            _ => i64::MAX,
+        };
+        for event in events {
+            if event.up == up && event.payload > 0 && event.time.0 >= until {
+                continue;
+            }
             if datagrams {
                 if event.up == up {
                     building.datagram(event);
@@ -107,12 +192,13 @@ impl Ledger {
                 building.acknowledgement(event);
             }
         }
+        building.forget_unacknowledged();
         let mut ledger = building.ledger;
         // A hole that was never filled, or was filled by a reordered packet, is no transmission that we know of.
         ledger.sent.retain(|sent| !sent.unseen || sent.lost);
         ledger.sent.sort_by_key(|sent| sent.time);
-        ledger.before = one_way(&transfer.events, up);
-        ledger.truncated = transfer.events_truncated;
+        ledger.before = one_way(events, up);
+        ledger.truncated = truncated;
         // Several media streams in one flow number their packets apart; then the gaps mean nothing.
         let missing = flow.detail.side(direction).rtp_missing as usize;
         if datagrams && ledger.losses() > missing + missing / 4 + 2 {
@@ -154,6 +240,31 @@ impl Ledger {
         union
     }
 
+    /// Share of the arrivals from `from` on that followed the one before them by just the time that their bytes take at `rate` (bytes per second). Near 1 behind a
+    /// queue that is served at that rate. Only where the losses lie before the capture point: else it is the sender's spacing that is seen.
+    pub(in crate::detect) fn evenness(&self, rate: f64, from: i64) -> Option<f64> {
+        /// Jitter that still counts as even, in seconds, and as a share of the time.
+        const JITTER: (f64, f64) = (0.000_8, 0.04);
+        if self.sent.iter().any(|sent| sent.lost && !sent.unseen) {
+            return None;
+        }
+        let arrivals: Vec<&Sent> = self
+            .sent
+            .iter()
+            .filter(|sent| !sent.unseen && sent.time >= from)
+            .collect();
+        let mut even = 0_u32;
+        let mut all = 0_u32;
+        for pair in arrivals.windows(2) {
+            let [before, after] = pair else { continue };
+            let gap = (after.time - before.time) as f64 / 1e9;
+            let due = f64::from(after.bytes) / rate;
+            all += 1;
+            even += u32::from((gap - due).abs() <= JITTER.0.max(JITTER.1 * due));
+        }
+        (all >= 20).then(|| f64::from(even) / f64::from(all))
+    }
+
     /// How many were lost.
     pub(in crate::detect) fn losses(&self) -> usize {
         self.sent.iter().filter(|sent| sent.lost).count()
@@ -176,6 +287,8 @@ fn least(delays: &[Delay]) -> i64 {
 struct Building {
     segment: u32,
     ledger: Ledger,
+    /// Where each transmission ends in the stream.
+    ends: Vec<i64>,
     /// Start of a piece of the stream to its end and the place of its latest transmission.
     latest: BTreeMap<i64, (i64, usize)>,
     /// Pieces that no acknowledgement has covered yet: end, place, and whether nothing was missing before them.
@@ -187,6 +300,12 @@ struct Building {
     /// Retransmissions: when, and the places of the transmissions that they declare lost.
     repeats: Vec<(i64, Vec<usize>)>,
     smallest: i64,
+    /// Nanoseconds within which nothing is sent again.
+    soonest: i64,
+    /// Nanoseconds between packets that were sent together.
+    spacing: i64,
+    /// Whether datagrams are numbered, so that gaps show.
+    numbered: bool,
 }
 
 impl Building {
@@ -221,6 +340,13 @@ impl Building {
             }
             EventKind::Retransmission if end > self.acked => {
                 let places = self.overlapping(start, end);
+                let is_copy = |place: &usize| {
+                    (self.ledger.sent.get(*place))
+                        .is_some_and(|sent| time - sent.time < self.soonest)
+                };
+                if !places.is_empty() && places.iter().all(is_copy) {
+                    return;
+                }
                 for &place in &places {
                     if let Some(sent) = self.ledger.sent.get_mut(place) {
                         sent.lost = true;
@@ -260,12 +386,14 @@ impl Building {
         let start = self.last_arrival.unwrap_or(time);
         let header = event.ip_length.saturating_sub(event.payload);
         // A bucket is emptiest right after the packet that emptied it, and what a window still held was sent at once.
+        let spacing = self.spacing.min((time - start) / (count as i64 + 1));
         for i in 0..count as i64 {
             let left = from + i * i64::from(self.segment);
             let right = (left + i64::from(self.segment)).min(to);
             let place = self.ledger.sent.len();
             self.ledger.sent.push(Sent {
-                time: start,
+                time: start + spacing * (i + 1),
+                latest: time,
                 bytes: (right - left) as u32 + header,
                 payload: (right - left) as u32,
                 frame: event.frame,
@@ -273,7 +401,25 @@ impl Building {
                 unseen: true,
                 repeat: false,
             });
+            self.ends.push(right);
             self.latest.insert(left, (right, place));
+        }
+    }
+
+    /// What was never acknowledged was sent into silence, if it was sent again: that is a blackhole's business and says nothing of rates.
+    fn forget_unacknowledged(&mut self) {
+        if self.acked == i64::MIN {
+            return;
+        }
+        let acked = self.acked;
+        let mut ends = self.ends.iter();
+        let silence = |sent: &Sent, end: i64| end > acked && !sent.unseen;
+        if (self.ledger.sent.iter().zip(&self.ends))
+            .any(|(sent, end)| silence(sent, *end) && sent.lost)
+        {
+            self.ledger
+                .sent
+                .retain(|sent| ends.next().is_none_or(|end| !silence(sent, *end)));
         }
     }
 
@@ -302,6 +448,7 @@ impl Building {
             let place = self.ledger.sent.len();
             self.ledger.sent.push(Sent {
                 time: event.time.0,
+                latest: event.time.0,
                 bytes: (right - left) as u32 + header,
                 payload: (right - left) as u32,
                 frame: event.frame,
@@ -309,6 +456,7 @@ impl Building {
                 unseen: false,
                 repeat,
             });
+            self.ends.push(right);
             self.latest.insert(left, (right, place));
             if !repeat {
                 self.outstanding
@@ -386,17 +534,19 @@ impl Building {
     /// RTP numbers its packets, so that gaps show; other datagrams are only seen.
     fn datagram(&mut self, event: &Event) {
         let time = event.time.0;
-        if event.offset != 0 {
+        if self.numbered && event.offset != 0 {
             let number = self.unwrap(event.offset);
             let highest = *self.highest.get_or_insert(number);
             let missing = number - highest - 1;
             if missing > 0 && (missing as u64) < LARGEST_HOLE {
                 let start = self.last_arrival.unwrap_or(time);
+                let spacing = (time - start) / (missing + 1);
                 for i in 1..=missing {
                     let place = self.ledger.sent.len();
                     self.latest.insert(highest + i, (highest + i + 1, place));
                     self.ledger.sent.push(Sent {
-                        time: start,
+                        time: start + spacing * i,
+                        latest: start + spacing * i,
                         bytes: event.ip_length,
                         payload: event.payload,
                         frame: event.frame,
@@ -418,6 +568,7 @@ impl Building {
         }
         self.ledger.sent.push(Sent {
             time,
+            latest: time,
             bytes: event.ip_length,
             payload: event.payload,
             frame: event.frame,

@@ -3,6 +3,8 @@
 use crate::facts::{CaptureFacts, FlowFacts, Summary};
 use crate::types::Direction;
 
+use super::ledger::{Ledger, is_media};
+
 /// Fewest packets of controls that say anything about their loss.
 pub(in crate::detect) const FEWEST_CONTROL_PACKETS: u64 = 60;
 
@@ -32,7 +34,7 @@ impl Pool {
     ) -> Self {
         let mut pool = Self::default();
         pool.add(tally(flow, direction));
-        (pool.control_sent, pool.control_lost) = controls(&flow.summary, direction, around);
+        (pool.control_sent, pool.control_lost) = controls(&flow.summary, direction, &[], around);
         pool
     }
 
@@ -55,27 +57,34 @@ impl Pool {
     }
 }
 
-/// Packets of a flow that could be lost in a direction, and how many were.
+/// Packets of a flow that could be lost in a direction, and how many were. What was sent into final silence does not count: that is a blackhole's business.
 pub(in crate::detect) fn tally(flow: &FlowFacts, direction: Direction) -> (u64, u64) {
     let tally = flow.summary.tally(direction);
     let side = flow.detail.side(direction);
-    let (mut sent, mut lost) = (
-        u64::from(tally.data_packets),
-        u64::from(tally.retransmitted),
-    );
-    if side.rtp > 0 {
+    if is_media(flow, direction) {
         return (
             u64::from(side.rtp) + u64::from(side.rtp_missing),
             u64::from(side.rtp_missing),
         );
     }
+    let (mut sent, mut lost) = if tally.retransmitted == 0 {
+        (u64::from(tally.data_packets), 0)
+    } else if let Some(ledger) =
+        Ledger::of(flow, direction).filter(|ledger| !ledger.truncated && !ledger.sent.is_empty())
+    {
+        (ledger.sent.len() as u64, ledger.losses() as u64)
+    } else {
+        (
+            u64::from(tally.data_packets.saturating_sub(side.unanswered.tries))
+                + u64::from(side.fills),
+            u64::from(tally.retransmitted.saturating_sub(side.unanswered.retries)),
+        )
+    };
     // A SYN that had to be repeated lost itself or its answer.
     if flow.summary.answered() && side.syns > 1 {
         sent += u64::from(side.syns);
         lost += u64::from(side.syns - 1);
     }
-    // The sender's view also counts the copy that was sent in vain; the receiver's does not see the lost one.
-    sent += u64::from(side.fills);
     (sent, lost.min(sent))
 }
 
@@ -83,6 +92,7 @@ pub(in crate::detect) fn tally(flow: &FlowFacts, direction: Direction) -> (u64, 
 pub(in crate::detect) fn controls(
     own: &Summary,
     direction: Direction,
+    flows: &[FlowFacts],
     around: &CaptureFacts,
 ) -> (u64, u64) {
     let client = own.key.a.address;
@@ -94,16 +104,36 @@ pub(in crate::detect) fn controls(
         .by_client
         .iter()
         .skip(from)
-        .map_while(|index| of(index).filter(|other| other.key.a.address == client))
-        .filter(|other| other.service != own.service && other.answered())
-        .filter(|other| other.key.protocol == crate::types::Protocol::Tcp)
-        .fold((0, 0), |sum, other| {
-            let tally = other.tally(direction);
-            (
-                sum.0 + u64::from(tally.data_packets),
-                sum.1 + u64::from(tally.retransmitted),
-            )
+        .map_while(|index| {
+            of(index)
+                .filter(|other| other.key.a.address == client)
+                .map(|other| (index, other))
         })
+        .filter(|(_, other)| other.service != own.service && other.answered())
+        .filter(|(_, other)| other.key.protocol == crate::types::Protocol::Tcp)
+        .map(|(index, other)| count(*index, other, direction, flows))
+        .fold((0, 0), |sum, (sent, lost)| (sum.0 + sent, sum.1 + lost))
+}
+
+/// Packets and losses of one flow, from its detail where that was kept.
+pub(in crate::detect) fn count(
+    index: u32,
+    summary: &Summary,
+    direction: Direction,
+    flows: &[FlowFacts],
+) -> (u64, u64) {
+    let plain = summary.tally(direction);
+    let detailed = flows
+        .binary_search_by_key(&index, |flow| flow.index)
+        .ok()
+        .and_then(|place| flows.get(place));
+    match detailed {
+        Some(flow) if plain.retransmitted > 0 => tally(flow, direction),
+        _ => (
+            u64::from(plain.data_packets),
+            u64::from(plain.retransmitted),
+        ),
+    }
 }
 
 /// Natural logarithm of n! (Stirling's series beyond 20, exact sums below).

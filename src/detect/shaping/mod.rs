@@ -1,7 +1,7 @@
 //! Judges rates and losses: a policer, a shaper, a share dropped at random, or nobody's doing.
 //!
-//! Each direction of a flow becomes a [`Ledger`](ledger::Ledger) of transmissions with their fates, whatever side the capture was taken on. A token bucket is
-//! fitted to the losses and a queue to the delays, once a case; the rules then read the [`Case`], and the table says what counts. Nothing here is called likely
+//! Each direction of a flow becomes a `Ledger` of transmissions with their fates, whatever side the capture was taken on. A token bucket is
+//! fitted to the losses and a queue to the delays, once a case; the rules then read the `Case`, and the table says what counts. Nothing here is called likely
 //! unless other traffic of the same client shows what the line could do.
 
 use crate::facts::{CaptureFacts, FlowFacts};
@@ -18,8 +18,11 @@ mod bufferbloat;
 mod case;
 mod control;
 mod control_fast;
+mod even_arrivals;
 mod excess_loss;
+mod faster_start;
 mod first_burst_spared;
+mod growing_acknowledgements;
 mod heavy_loss;
 mod improbable_loss;
 mod indifferent_loss;
@@ -27,6 +30,8 @@ mod ledger;
 mod limits;
 mod loss;
 mod lossy_radio;
+mod path_mtu;
+mod plateau;
 mod queue;
 mod queue_at_loss;
 mod queue_share;
@@ -38,6 +43,7 @@ mod slow_reader;
 mod slow_start_too_short;
 mod standing_queue;
 mod steady_service;
+mod straight_line;
 mod tariff_limit;
 mod verdict;
 mod words;
@@ -159,7 +165,7 @@ fn is_eligible(flow: &FlowFacts, direction: Direction) -> bool {
     flow.detail.transfer.is_some()
         && tally.data_packets >= FEWEST_PACKETS
         && (tally.retransmitted >= FEWEST_LOSSES
-            || side.rtp_missing >= FEWEST_LOSSES
+            || ledger::is_media(flow, direction) && side.rtp_missing >= FEWEST_LOSSES
             || (seconds >= SHORTEST_TRANSFER.0 && tally.bytes >= SHORTEST_TRANSFER.1))
 }
 
@@ -267,46 +273,81 @@ fn random_drops(
             .iter()
             .filter_map(|(.., place)| flows.get(*place))
             .collect();
-        let both: Vec<_> = [Direction::Up, Direction::Down]
+        let ways: [&[Direction]; 3] = [
+            &[Direction::Up],
+            &[Direction::Down],
+            &[Direction::Up, Direction::Down],
+        ];
+        let found: Vec<_> = ways
             .into_iter()
-            .filter_map(|direction| random_drop(&members, direction, flows, around, limited))
+            .map(|way| random_drop(&members, way, flows, around, limited))
             .collect();
-        findings.extend(verdict::merge_directions(both));
+        let mut found = found.into_iter();
+        let (up, down, both) = (
+            found.next().flatten(),
+            found.next().flatten(),
+            found.next().flatten(),
+        );
+        let single: Vec<_> = up.into_iter().chain(down).collect();
+        // Few packets each way may prove together what neither proves alone.
+        let best = |findings: &[super::finding::Finding]| {
+            findings
+                .iter()
+                .map(|finding| finding.score)
+                .fold(0.0, f64::max)
+        };
+        match both {
+            Some(both) if best(&single) < 0.8 && both.score > best(&single) => findings.push(both),
+            _ => findings.extend(verdict::merge_directions(single)),
+        }
     }
     findings
 }
 
 fn random_drop(
     members: &[&FlowFacts],
-    direction: Direction,
+    ways: &[Direction],
     flows: &[FlowFacts],
     around: &CaptureFacts,
     limited: &[(u32, Direction)],
 ) -> Option<super::finding::Finding> {
     let mut pool = Pool::default();
-    let mut hit: Vec<(u64, u64, &FlowFacts)> = Vec::new();
+    let mut hit: Vec<(u64, u64, Direction, &FlowFacts)> = Vec::new();
     for flow in members {
-        if limited.contains(&(flow.index, direction)) {
-            continue;
+        let (mut all, mut gone) = (0, 0);
+        let mut worse = (0, Direction::Up);
+        for direction in ways {
+            if limited.contains(&(flow.index, *direction)) {
+                continue;
+            }
+            let (sent, lost) = loss::tally(flow, *direction);
+            all += sent;
+            gone += lost;
+            if lost >= worse.0 {
+                worse = (lost, *direction);
+            }
         }
-        let (sent, lost) = loss::tally(flow, direction);
-        pool.add((sent, lost));
-        if lost > 0 {
-            hit.push((lost, sent, flow));
+        pool.add((all, gone));
+        if gone > 0 {
+            hit.push((gone, all, worse.1, flow));
         }
     }
     // Below this nothing can be significant; most pools end here.
     if pool.lost < 5 || pool.ratio() < 0.01 {
         return None;
     }
-    hit.sort_by_key(|(lost, _, flow)| (std::cmp::Reverse(*lost), flow.index));
-    let (.., worst) = *hit.first()?;
-    (pool.control_sent, pool.control_lost) = loss::controls(&worst.summary, direction, around);
+    hit.sort_by_key(|(lost, _, _, flow)| (std::cmp::Reverse(*lost), flow.index));
+    let (_, _, direction, worst) = *hit.first()?;
+    for way in ways {
+        let (sent, lost) = loss::controls(&worst.summary, *way, flows, around);
+        pool.control_sent += sent;
+        pool.control_lost += lost;
+    }
     let ledger = Ledger::of(worst, direction).unwrap_or_default();
     let least = pool.ratio() / 4.0;
     let mut touched: Vec<u32> = hit
         .iter()
-        .filter(|(lost, sent, _)| *lost as f64 / (*sent).max(1) as f64 >= least)
+        .filter(|(lost, sent, ..)| *lost as f64 / (*sent).max(1) as f64 >= least)
         .map(|(.., flow)| flow.index)
         .collect();
     touched.sort_unstable();
@@ -317,6 +358,9 @@ fn random_drop(
         .iter()
         .any(|(.., flow)| flow.summary.key.b.address != worst.summary.key.b.address);
     let mut finding = verdict::weigh(&case, Mechanism::RandomDrop)?;
+    if ways.len() > 1 {
+        finding.direction = None;
+    }
     if !servers {
         // One server, one path: it may be that path.
         finding.score = finding.score.min(verdict::ONE_PATH);

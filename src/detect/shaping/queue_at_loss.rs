@@ -18,6 +18,16 @@ pub(in crate::detect) fn read(case: &Case<'_>) -> Reading {
     let Some(share) = fit.queued() else {
         return Reading::Blind("no delays measured: neither acknowledgements nor time stamps");
     };
+    if let (None, Some(evenness)) = (fit.inflation_before, fit.evenness) {
+        return Reading::measured(
+            share,
+            [],
+            format!(
+                "no time stamps; {:.0} % of the arrivals are spaced as a queue of this rate spaces them",
+                evenness * 100.0
+            ),
+        );
+    }
     let worst = fit
         .inflation_behind
         .unwrap_or(0.0)

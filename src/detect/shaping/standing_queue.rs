@@ -12,8 +12,11 @@ pub(in crate::detect) const ABOUT: About = About {
 };
 
 pub(in crate::detect) fn read(case: &Case<'_>) -> Reading {
-    if case.ledger.after.len() < 16 && case.ledger.before.len() < 16 {
+    if case.queue.is_none() && case.ledger.after.len() < 16 && case.ledger.before.len() < 16 {
         return Reading::Blind("no delays measured: neither acknowledgements nor time stamps");
+    }
+    if case.ledger.before.is_empty() && case.queue.is_some_and(|queue| queue.wait == 0.0) {
+        return Reading::Blind("no time stamps: see shaping.even_arrivals");
     }
     let wait = case.queue.map_or(0.0, |queue| queue.wait);
     Reading::measured(

@@ -41,12 +41,19 @@ pub(super) fn weigh(case: &Case<'_>, mechanism: Mechanism) -> Option<Finding> {
             .find(|found| found.rule == name)
             .map(|found| found.supports)
     };
-    let needed: &[&str] = match mechanism {
-        Mechanism::Policing => &["policing.bucket_agreement", "policing.beyond_chance"],
-        Mechanism::Shaping => &["shaping.standing_queue", "shaping.queue_share"],
-        _ => &["random_drop.heavy_loss"],
+    let has = |name: &str| supports(name) == Some(true);
+    let essential = match mechanism {
+        Mechanism::Policing => {
+            has("policing.bucket_agreement") && has("policing.beyond_chance")
+                || has("policing.straight_line") && has("policing.faster_start")
+        }
+        Mechanism::Shaping => {
+            has("shaping.steady_service")
+                && (has("shaping.standing_queue") || has("shaping.even_arrivals"))
+        }
+        _ => has("random_drop.heavy_loss"),
     };
-    if needed.iter().any(|name| supports(name) != Some(true)) {
+    if !essential {
         return None;
     }
     let compared = match mechanism {
@@ -71,6 +78,13 @@ pub(super) fn weigh(case: &Case<'_>, mechanism: Mechanism) -> Option<Finding> {
     let first_loss = case.ledger.sent.iter().find(|sent| sent.lost);
     let (time, frame) = match (mechanism, &case.queue, first_loss) {
         (Mechanism::Policing, _, Some(sent)) => (crate::types::Timestamp(sent.time), sent.frame),
+        (Mechanism::Policing, _, None) => {
+            let onset = case.plateau.map_or(0, |plateau| plateau.onset);
+            (case.ledger.sent.iter().find(|sent| sent.time >= onset)).map_or(
+                (case.flow.summary.first, case.flow.summary.first_frame),
+                |sent| (crate::types::Timestamp(sent.time), sent.frame),
+            )
+        }
         (Mechanism::Shaping, Some(queue), _) => case
             .ledger
             .sent
@@ -148,6 +162,15 @@ fn parameters(case: &Case<'_>, mechanism: Mechanism) -> Vec<(&'static str, Param
             out.push(("onset_bytes", Parameter::Integer(fit.before_loss)));
             out.push(("loss_ratio", share(case.ledger.loss_ratio())));
         }
+        (Mechanism::Policing, None, _) => {
+            if let Some(plateau) = &case.plateau {
+                out.push(("rate_bps", whole(plateau.rate * 8.0)));
+                out.push(("rate_bps_low", whole(plateau.rate * 8.0 * 0.97)));
+                out.push(("rate_bps_high", whole(plateau.rate * 8.0 * 1.03)));
+                out.push(("burst_bytes", whole(plateau.burst)));
+                out.push(("onset_bytes", Parameter::Integer(plateau.onset_bytes)));
+            }
+        }
         (Mechanism::Shaping, _, Some(queue)) => {
             let start = case
                 .ledger
@@ -191,6 +214,11 @@ fn summary(case: &Case<'_>, mechanism: Mechanism, compared: Option<bool>) -> Str
             bits(fit.rate),
             bytes(fit.burst),
             case.ledger.loss_ratio() * 100.0
+        ),
+        (Mechanism::Policing, None, _) => format!(
+            "{way} policed at {}, after a burst of {}",
+            bits(case.rate().unwrap_or(0.0)),
+            bytes(case.burst() as f64)
         ),
         (Mechanism::Shaping, _, Some(queue)) => format!(
             "{way} shaped to {}; packets waited up to {:.0} ms",

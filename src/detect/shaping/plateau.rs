@@ -1,0 +1,226 @@
+//! A constant rate after a faster start, where packets have no numbers that the path can read: QUIC.
+//!
+//! Loss cannot be seen there, but a policer's work can: bytes arrive along a straight line for as long as the sender has more, after a first burst that was
+//! faster; and the receiver's acknowledgements grow, since every gap adds a range to them (RFC 9000, section 19.3.1).
+
+use crate::facts::{Event, FlowFacts};
+use crate::types::{Direction, Protocol};
+
+use super::ledger::is_media;
+
+/// A straight stretch of a transfer.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(in crate::detect) struct Plateau {
+    /// Bytes of IP packets per second along it.
+    pub(in crate::detect) rate: f64,
+    /// Farthest distance of the transfer from the line, in packets.
+    pub(in crate::detect) deviation: f64,
+    /// Packets along it.
+    pub(in crate::detect) packets: u32,
+    /// Seconds along it.
+    pub(in crate::detect) seconds: f64,
+    /// Bytes before it.
+    pub(in crate::detect) onset_bytes: u64,
+    /// Bytes before it beyond what its rate would have carried by then.
+    pub(in crate::detect) burst: f64,
+    /// When it begins, in nanoseconds since the epoch.
+    pub(in crate::detect) onset: i64,
+    /// Fastest 100 ms before it, over its rate.
+    pub(in crate::detect) fall: f64,
+    /// By how many bytes the receiver's small packets grew from the start of the transfer to the stretch, as a median.
+    pub(in crate::detect) growth: f64,
+}
+
+/// A packet: nanoseconds, bytes of IP.
+type Arrival = (i64, u32);
+
+/// Shortest straight stretch, in packets and seconds.
+const SHORTEST: (usize, f64) = (40, 3.0);
+
+/// Payload of packets that carry data, at least, and of those that only acknowledge, at most, in bytes. QUIC's acknowledgements with 64 ranges stay below 250.
+const DATA: u32 = 600;
+const ACKNOWLEDGEMENT: u32 = 300;
+
+/// The straight stretch of one direction of a UDP flow; none where there is none.
+pub(in crate::detect) fn plateau(flow: &FlowFacts, direction: Direction) -> Option<Plateau> {
+    if flow.summary.key.protocol != Protocol::Udp || is_media(flow, direction) {
+        return None;
+    }
+    let transfer = flow.detail.transfer.as_deref()?;
+    let up = direction == Direction::Up;
+    let chosen = |event: &&Event, own: bool| {
+        if own {
+            event.up == up && event.payload >= DATA
+        } else {
+            event.up != up && event.payload <= ACKNOWLEDGEMENT
+        }
+    };
+    let data: Vec<Arrival> = transfer
+        .events
+        .iter()
+        .filter(|event| chosen(event, true))
+        .map(|event| (event.time.0, event.ip_length))
+        .collect();
+    let answers: Vec<Arrival> = transfer
+        .events
+        .iter()
+        .filter(|event| chosen(event, false))
+        .map(|event| (event.time.0, event.ip_length))
+        .collect();
+    let found = straight(&data)?;
+    let found = Plateau {
+        growth: growth(&answers, found.onset),
+        ..found
+    };
+    // A receiver that sees gaps acknowledges every packet at once (RFC 9000, section 13.2.1). Where fewer acknowledgements come back than packets were sent, the
+    // rest was lost behind the capture point, and the acknowledgements are the arrivals.
+    let (_, usual) = *data.get(data.len() / 2)?;
+    let during = answers
+        .iter()
+        .filter(|(time, _)| *time >= found.onset)
+        .count() as f64;
+    if found.growth >= GROWTH && during < 0.85 * f64::from(found.packets) {
+        let arrivals: Vec<Arrival> = answers.iter().map(|(time, _)| (*time, usual)).collect();
+        return straight(&arrivals).map(|seen| Plateau {
+            growth: found.growth,
+            fall: found.fall.max(seen.fall),
+            ..seen
+        });
+    }
+    Some(found)
+}
+
+/// Growth of acknowledgements in bytes from which on packets were lost: five more ranges.
+pub(in crate::detect) const GROWTH: f64 = 10.0;
+
+fn growth(answers: &[Arrival], onset: i64) -> f64 {
+    let median = |mut sizes: Vec<u32>| {
+        sizes.sort_unstable();
+        sizes.get(sizes.len() / 2).copied()
+    };
+    let least = answers.iter().map(|(_, size)| *size).min();
+    let later = median(
+        answers
+            .iter()
+            .filter(|(time, _)| *time >= onset)
+            .map(|(_, size)| *size)
+            .collect(),
+    );
+    match (least, later) {
+        (Some(least), Some(later)) => f64::from(later) - f64::from(least),
+        _ => 0.0,
+    }
+}
+
+/// The longest final stretch that stays within a few packets of a line.
+fn straight(arrivals: &[Arrival]) -> Option<Plateau> {
+    const TRIES: usize = 48;
+    if arrivals.len() < SHORTEST.0 {
+        return None;
+    }
+    // The tail of a transfer is slower: what was lost last is sent again.
+    let end = arrivals.len() - arrivals.len() / 50 - 1;
+    let mut sums = Vec::with_capacity(arrivals.len());
+    let mut sum = 0_u64;
+    for (_, bytes) in arrivals {
+        sum += u64::from(*bytes);
+        sums.push(sum);
+    }
+    let largest = f64::from(arrivals.iter().map(|(_, bytes)| *bytes).max()?);
+    for attempt in 0..TRIES {
+        let start = end * attempt * 7 / (TRIES * 10);
+        let (first, last) = (*arrivals.get(start)?, *arrivals.get(end)?);
+        let seconds = (last.0 - first.0) as f64 / 1e9;
+        if end - start < SHORTEST.0 || seconds < SHORTEST.1 {
+            return None;
+        }
+        let carried = (sums.get(end)? - sums.get(start)?) as f64;
+        let rate = carried / seconds;
+        let deviation = (start..=end)
+            .filter_map(|place| {
+                let (time, _) = arrivals.get(place)?;
+                let due = rate * (time - first.0) as f64 / 1e9;
+                let got = (sums.get(place)? - sums.get(start)?) as f64;
+                Some((got - due).abs())
+            })
+            .fold(0.0, f64::max);
+        if deviation <= (3.0 * largest).max(0.02 * carried) {
+            let onset_bytes = sums.get(start)? - u64::from(first.1);
+            let before = arrivals.first().map_or(first.0, |(time, _)| *time);
+            return Some(Plateau {
+                rate,
+                deviation: deviation / largest,
+                packets: (end - start) as u32,
+                seconds,
+                onset_bytes,
+                burst: (onset_bytes as f64 - rate * (first.0 - before) as f64 / 1e9).max(0.0),
+                onset: first.0,
+                fall: fastest(arrivals.get(..=start)?) / rate,
+                growth: 0.0,
+            });
+        }
+    }
+    None
+}
+
+/// Bytes per second in the fastest tenth of a second.
+fn fastest(arrivals: &[Arrival]) -> f64 {
+    const WINDOW: i64 = 100_000_000;
+    let mut most = 0_u64;
+    let mut sum = 0_u64;
+    let mut left = 0;
+    for (time, bytes) in arrivals {
+        sum += u64::from(*bytes);
+        while let Some((then, gone)) = arrivals.get(left)
+            && time - then > WINDOW
+        {
+            sum -= u64::from(*gone);
+            left += 1;
+        }
+        most = most.max(sum);
+    }
+    most as f64 / (WINDOW as f64 / 1e9)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(from: i64, count: i64, gap_ms: i64) -> impl Iterator<Item = Arrival> {
+        (0..count).map(move |i| (from + i * gap_ms * 1_000_000, 1228))
+    }
+
+    #[test]
+    fn a_burst_and_then_a_line_is_a_plateau() {
+        let arrivals: Vec<Arrival> = line(0, 20, 1).chain(line(60_000_000, 120, 50)).collect();
+        let plateau = straight(&arrivals).expect("a plateau");
+        assert!(
+            (plateau.rate * 8.0 - 196_480.0).abs() < 6_000.0,
+            "{plateau:?}"
+        );
+        assert!(plateau.fall > 5.0);
+        assert!((18_000.0..28_000.0).contains(&plateau.burst), "{plateau:?}");
+    }
+
+    #[test]
+    fn a_transfer_that_swings_has_no_plateau() {
+        let mut time = 0;
+        let arrivals: Vec<Arrival> = (0..400)
+            .map(|i| {
+                time += if i / 100 % 2 == 0 {
+                    5_000_000
+                } else {
+                    60_000_000
+                };
+                (time, 1228)
+            })
+            .collect();
+        assert_eq!(straight(&arrivals[..300]), None);
+    }
+
+    #[test]
+    fn a_short_transfer_is_not_judged() {
+        let arrivals: Vec<Arrival> = line(0, 30, 50).collect();
+        assert_eq!(straight(&arrivals), None);
+    }
+}

@@ -1,0 +1,30 @@
+//! `policing.straight_line`: did the bytes come along a line after a faster start?
+
+use crate::detect::rule::{About, Reading};
+
+use super::case::Case;
+use super::words::bits;
+
+pub(in crate::detect) const ABOUT: About = About {
+    measures: "packets along the longest final stretch in which a QUIC transfer stays within a few packets of one rate",
+    why: "packets of QUIC have no numbers that can be read, but what a limiter lets through of a sender that wants more lies on its line",
+    innocent: &["a sender that paces itself: see policing.growing_acknowledgements"],
+    blind_to: "TCP, whose losses are seen directly; transfers of less than 3 s",
+};
+
+pub(in crate::detect) fn read(case: &Case<'_>) -> Reading {
+    let Some(plateau) = &case.plateau else {
+        return Reading::Blind("no QUIC transfer with a stretch at one rate");
+    };
+    Reading::measured(
+        plateau.packets,
+        [],
+        format!(
+            "{} packets in {:.1} s stay within {:.1} packets of {}",
+            plateau.packets,
+            plateau.seconds,
+            plateau.deviation,
+            bits(plateau.rate)
+        ),
+    )
+}
