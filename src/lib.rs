@@ -7,32 +7,32 @@
 //!
 //! Each stage knows the types of the stages before it and nothing of those after it:
 
-/// Words that all stages share.
+// Words that all stages share.
 pub mod types;
 
-/// Reads packets from files, pipes and interfaces.
+// Reads packets from files, pipes and interfaces.
 pub mod capture;
 
-/// Takes one packet's bytes apart.
+// Takes one packet's bytes apart.
 pub mod decode;
 
-/// Follows conversations: the flow table, TCP tracking, reassembly of first bytes.
+// Follows conversations: the flow table, TCP tracking, reassembly of first bytes.
 pub mod flow;
 
-/// Recognises what a flow says.
+// Recognises what a flow says.
 pub mod application;
 
-/// Decides which service a flow belongs to.
+// Decides which service a flow belongs to.
 pub mod service;
 
-/// Plain records of what was measured.
+// Plain records of what was measured.
 pub mod facts;
 
-/// From what was measured to findings.
+// From what was measured to findings.
 pub mod detect;
 
-/// Shows what was found: text, JSON, one event a line.
+// Shows what was found: text, JSON, one event a line.
 pub mod report;
 
-/// Runs the stages on threads and hands out the analysis.
+// Runs the stages on threads and hands out the analysis.
 pub mod pipeline;

@@ -212,6 +212,10 @@ pub(crate) struct ExplainArgs {
     /// A rule (`rst.ttl_delta`), a mechanism or an innocent cause
     #[arg(value_name = "RULE")]
     pub(crate) name: Option<String>,
+
+    /// All rules in full, as Markdown: the table in docs/detection.md
+    #[arg(long, conflicts_with = "name")]
+    pub(crate) markdown: bool,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]

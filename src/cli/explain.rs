@@ -30,6 +30,7 @@ const MECHANISMS: [Mechanism; 14] = [
 pub(crate) fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
     let rules: Vec<&Rule> = detect::rules().collect();
     let text = match &args.name {
+        None if args.markdown => markdown(&rules),
         None => overview(&rules),
         Some(name) => explained(name, &rules)?,
     };
@@ -37,9 +38,9 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// A rule is named `group.what`, an innocent cause by one word.
+/// A rule is named `group.what`, an innocent cause by one word or in the group `innocent`.
 fn is_cause(rule: &Rule) -> bool {
-    !rule.name.contains('.')
+    !rule.name.contains('.') || rule.name.starts_with("innocent.")
 }
 
 fn overview(rules: &[&Rule]) -> String {
@@ -90,11 +91,7 @@ fn in_full(rule: &Rule) -> String {
     };
     entry("measures", rule.about.measures);
     entry("why", rule.about.why);
-    let (edge, limit) = match rule.counts {
-        Counts::AtLeast(limit) => ("at least", limit),
-        Counts::AtMost(limit) => ("at most", limit),
-    };
-    entry("counts", &format!("{edge} {limit} {}", rule.unit));
+    entry("counts", &limit_words(rule));
     entry(
         "weight",
         &format!(
@@ -106,6 +103,55 @@ fn in_full(rule: &Rule) -> String {
     entry("blind to", rule.about.blind_to);
     entry("source", rule.source);
     text
+}
+
+/// Where the value of a rule counts, in words.
+fn limit_words(rule: &Rule) -> String {
+    match rule.counts {
+        Counts::AtLeast(limit) => format!("at least {limit} {}", rule.unit),
+        Counts::AtMost(limit) => format!("at most {limit} {}", rule.unit),
+    }
+}
+
+/// All rules: a table to compare limits and weights in, then each in full.
+fn markdown(rules: &[&Rule]) -> String {
+    let table = rules.iter().map(|rule| {
+        format!(
+            "| `{}` | {} | {} | {:+} | {:+} |\n",
+            rule.name,
+            cell(rule.about.measures),
+            cell(&limit_words(rule)),
+            rule.weight_for,
+            rule.weight_against,
+        )
+    });
+    let in_full = rules.iter().flat_map(|rule| {
+        let about = rule.about;
+        let entries = [
+            ("measures", about.measures.to_owned()),
+            ("why", about.why.to_owned()),
+            ("counts", limit_words(rule)),
+            (
+                "weight",
+                format!("{:+}, else {:+}", rule.weight_for, rule.weight_against),
+            ),
+            ("also from", about.innocent.join("; ")),
+            ("blind to", about.blind_to.to_owned()),
+            ("source", rule.source.to_owned()),
+        ];
+        let lines = entries
+            .into_iter()
+            .filter(|(_, words)| !words.is_empty())
+            .map(|(name, words)| format!("- {name}: {words}\n"));
+        std::iter::once(format!("\n#### `{}`\n\n", rule.name)).chain(lines)
+    });
+    let head = "| rule | measures | counts | for | against |\n|---|---|---|---|---|\n".to_owned();
+    std::iter::once(head).chain(table).chain(in_full).collect()
+}
+
+/// Words that end no table cell.
+fn cell(words: &str) -> String {
+    words.replace('|', "\\|")
 }
 
 #[cfg(test)]
@@ -138,6 +184,21 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("docs/detection.md, R7"), "{text}");
+    }
+
+    #[test]
+    fn the_document_holds_every_rule_in_full() {
+        let text = markdown(&TABLE.each_ref());
+        assert!(
+            text.contains(
+                "| `rst.hop_limit` | distance between hop limits | at least 2 hops | +1.9 | -0.2 |"
+            ),
+            "{text}"
+        );
+        assert!(
+            text.contains("- also from: a load balancer answers\n"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Takes one packet's bytes apart.
 //!
 //! **Takes** a [`Packet`](crate::capture::Packet): bytes, link type, both lengths, time. **Gives** first, to the dispatcher, a [`Peeled`]: where the
-//! innermost IP packet lies and whose flow it is; then, to the worker, a [`Segment`], a [`Datagram`] or an [`IcmpError`]; or an
+//! innermost IP packet lies and whose flow it is; then, to the worker, a [`Segment`], a datagram or an [`IcmpError`]; or an
 //! [`Undecoded`] reason that is counted. **Keeps** IP fragments, within stated limits. **Knows nothing of** flows.
 
 #![deny(

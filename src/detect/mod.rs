@@ -3,11 +3,13 @@
 //! **Takes** [`FlowFacts`](crate::facts::FlowFacts) and [`CaptureFacts`](crate::facts::CaptureFacts). **Gives** an [`Assessment`]. **Keeps** nothing: pure functions.
 //! **Knows nothing of** packets' bytes, formatting, clocks.
 
-/// Resets and FINs: forged, or the named side's own.
+// Silence: made by somebody, or not.
+pub mod blackhole;
+// Resets and FINs: forged, or the named side's own.
 pub mod injection;
-/// Innocent causes, each tested against facts.
+// Innocent causes, each tested against facts.
 pub mod innocent;
-/// Rates and losses that somebody imposed.
+// Rates and losses that somebody imposed.
 pub mod shaping;
 
 mod finding;
@@ -27,5 +29,7 @@ pub fn rules() -> impl Iterator<Item = &'static Rule> {
     injection::rules::RULES
         .iter()
         .chain(injection::rules::INNOCENT)
+        .chain(blackhole::rules::RULES)
+        .chain(blackhole::rules::INNOCENT)
         .chain(shaping::RULES)
 }

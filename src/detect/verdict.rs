@@ -4,7 +4,7 @@ use crate::facts::{CaptureFacts, FlowFacts, Summary, Vantage};
 use crate::types::Protocol;
 
 use super::finding::{Assessment, Finding, FlowVerdict, Judgement, Level};
-use super::{Judged, injection, shaping};
+use super::{Judged, blackhole, injection, shaping};
 
 /// Judges all flows; `wanted` says which may yield findings.
 #[must_use]
@@ -16,6 +16,7 @@ pub fn assess(
     // the order is one of precedence: who resets a flow also silences it, and who silences it also slows it down
     let families = [
         injection::judge(flows, around, wanted),
+        blackhole::judge(flows, around, wanted),
         shaping::judge(flows, around, wanted),
     ];
     let mut verdicts: Vec<FlowVerdict> = around.flows.iter().map(without_detail).collect();
@@ -36,7 +37,7 @@ pub fn assess(
                 && verdict.judgement == Judgement::Clear
             {
                 verdict.judgement = Judgement::NotAssessable;
-                why.clone_into(&mut verdict.why);
+                verdict.why = why.into();
             }
         }
         for (index, cause) in causes {
@@ -63,7 +64,7 @@ pub fn assess(
             for index in &finding.flows {
                 if let Some(verdict) = verdicts.get_mut(*index as usize) {
                     verdict.judgement = Judgement::Interfered;
-                    verdict.why = String::new();
+                    verdict.why = "".into();
                     verdict.end_cause = verdict.end_cause.or(Some(finding.mechanism.name()));
                 }
             }
@@ -97,7 +98,7 @@ fn without_detail(flow: &Summary) -> FlowVerdict {
     };
     FlowVerdict {
         judgement,
-        why: why.to_owned(),
+        why: why.into(),
         ..FlowVerdict::default()
     }
 }
@@ -106,7 +107,7 @@ fn with_detail(flow: &FlowFacts, vantage: Vantage) -> FlowVerdict {
     let mut verdict = without_detail(&flow.summary);
     if flow.detail.one_way {
         verdict.judgement = Judgement::NotAssessable;
-        "only one direction was captured".clone_into(&mut verdict.why);
+        verdict.why = "only one direction was captured".into();
     }
     if vantage != Vantage::Client {
         verdict.tampering_signature = injection::tampering_signature(flow, vantage);

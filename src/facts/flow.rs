@@ -42,6 +42,8 @@ pub struct Summary {
     pub down: Tally,
     /// When the server was heard.
     pub activity: Activity,
+    /// When the client was heard.
+    pub client_activity: Activity,
     /// Smallest round trip from the capture point to the server, in milliseconds.
     pub rtt_server_ms: Option<f32>,
     /// Smallest round trip from the capture point to the client, in milliseconds.
@@ -75,6 +77,16 @@ impl Summary {
     #[must_use]
     pub const fn answered(&self) -> bool {
         self.up.packets > 0 && self.down.packets > 0
+    }
+
+    /// Whether one side was heard between the two moments.
+    #[must_use]
+    pub fn side_heard_between(&self, side: Direction, from: Timestamp, to: Timestamp) -> bool {
+        let activity = match side {
+            Direction::Up => &self.client_activity,
+            Direction::Down => &self.activity,
+        };
+        activity.heard_between(from.since(self.first), to.since(self.first))
     }
 
     /// Whether the server was heard between the two moments.
@@ -116,6 +128,8 @@ pub struct Detail {
     pub recognised: Recognised,
     /// Name of the host and its source, after precedence.
     pub host: Option<(String, crate::application::HostSource)>,
+    /// Which evidence decided the service, also where it gives no name.
+    pub host_source: Option<crate::application::HostSource>,
     /// Which part of the service this is: `chat`, `media`, `call`, `push`, `web`.
     pub part: Option<&'static str>,
     /// Why the flow belongs to its service, for people.

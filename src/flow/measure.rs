@@ -1,10 +1,9 @@
-use crate::types::{FlowKey, Frame, Side, Timestamp};
+use crate::types::{BySide, FlowKey, Frame, Side, Timestamp};
 
 use super::orientation;
-use super::packet::PacketFact;
-use super::side::{Activity, End, Orientation, Rtt, SideFacts, Tally};
+use super::side::{Activity, End, Orientation, Tally};
 use super::table::Finished;
-use super::transfer::Transfer;
+use super::tracker::Details;
 
 /// What others know that helps to say who the client is.
 #[derive(Clone, Copy, Debug, Default)]
@@ -40,42 +39,28 @@ pub struct Measurement {
     pub down: Tally,
     /// When the server was heard.
     pub activity: Activity,
-    /// Usual hop limits of both sides as captured; 0 where there is none.
+    /// When the client was heard.
+    pub client_activity: Activity,
+    /// Usual hop limits of the client and the server as captured; 0 where there is none.
     pub hop_limits: [u8; 2],
-    /// Round trips.
-    pub rtt: Rtt,
-    /// The client's side.
-    pub client: SideFacts,
-    /// The server's side.
-    pub server: SideFacts,
-    /// The packets, the first [`HEAD`](super::HEAD) and the last [`TAIL`](super::TAIL).
-    pub packets: Vec<PacketFact>,
-    /// How many lie between.
-    pub omitted: u32,
-    /// Packets with RST.
-    pub resets: Vec<PacketFact>,
-    /// ICMP errors.
-    pub icmp: Vec<PacketFact>,
+    /// Smallest round trips to the client and to the server, in nanoseconds.
+    pub rtt: BySide<Option<i64>>,
     /// Duplicate frames, ignored.
     pub duplicates: u32,
-    /// Packets that the snap length cut.
-    pub snapped: u32,
-    /// Segments larger than the MSS allows.
-    pub offloaded: u32,
-    /// Whether the beginning is in the capture.
-    pub from_start: bool,
-    /// Whether one side was never captured although it spoke.
-    pub one_way: bool,
-    /// The course of the transfer.
-    pub transfer: Option<Box<Transfer>>,
+    /// The rest, where packets were wanted.
+    pub details: Option<Box<Details>>,
 }
 
 impl<Rider> Finished<Rider> {
     /// Orients the flow and completes its measurements; `run_last` is the last packet time of the run. Gives the rider back beside them.
     pub fn measure(self, hints: Hints, run_last: Timestamp) -> (Measurement, Option<Rider>) {
-        let mut measured = self.measured;
-        let (client_side, orientation) = orientation::orient(&self.key, &measured, hints);
-        measured.orient(client_side);
+        let mut outline = self.outline;
+        let (client_side, orientation) = orientation::orient(&self.key, &outline, hints);
+        outline.orient(client_side);
+        let mut details = self.details;
+        if let Some(details) = &mut details {
+            details.orient(client_side);
+        }
         let key = match client_side {
             Side::A => self.key,
             Side::B => FlowKey {
@@ -84,9 +69,6 @@ impl<Rider> Finished<Rider> {
                 ..self.key
             },
         };
-        let one_way = measured.one_way;
-        let end = measured.end(run_last.since(self.last) > self.life);
-        let hop_limits = [measured.hop_limits.a, measured.hop_limits.b];
         let measurement = Measurement {
             key,
             client_side,
@@ -95,24 +77,15 @@ impl<Rider> Finished<Rider> {
             first: self.first,
             first_frame: self.first_frame,
             last: self.last,
-            end,
-            up: measured.tallies.a,
-            down: measured.tallies.b,
-            activity: measured.activity.b,
-            hop_limits,
-            rtt: measured.rtt,
-            client: measured.sides.a,
-            server: measured.sides.b,
-            packets: measured.packets,
-            omitted: measured.omitted,
-            resets: measured.resets,
-            icmp: measured.icmp,
-            duplicates: measured.duplicates,
-            snapped: measured.snapped,
-            offloaded: measured.offloaded,
-            from_start: measured.from_start,
-            one_way,
-            transfer: measured.transfer,
+            end: outline.end(run_last.since(self.last) > self.life),
+            up: outline.tallies.a,
+            down: outline.tallies.b,
+            activity: outline.activity.b,
+            client_activity: outline.activity.a,
+            hop_limits: [outline.hop_limits.a, outline.hop_limits.b],
+            rtt: outline.rtt,
+            duplicates: outline.duplicates,
+            details,
         };
         (measurement, self.rider)
     }

@@ -1,8 +1,8 @@
 use crate::types::{FlowKey, Side};
 
 use super::measure::Hints;
+use super::outline::Outline;
 use super::side::Orientation;
-use super::tracker::Measured;
 
 /// Ports at which servers of the protocols in question wait, beyond the system ports below 1024 (IANA registry; messenger ports as in the catalogue).
 const SERVICE_PORTS: [u16; 24] = [
@@ -11,17 +11,17 @@ const SERVICE_PORTS: [u16; 24] = [
 ];
 
 /// Who the client is, and which rule says so.
-pub(super) fn orient(key: &FlowKey, measured: &Measured, hints: Hints) -> (Side, Orientation) {
+pub(super) fn orient(key: &FlowKey, outline: &Outline, hints: Hints) -> (Side, Orientation) {
     // both may open at once (RFC 9293, section 3.5): then the first one
     let by_flag = |flags: &crate::types::BySide<bool>| match (flags.a, flags.b) {
         (true, _) => Some(Side::A),
         (false, true) => Some(Side::B),
         (false, false) => None,
     };
-    if let Some(client) = by_flag(&measured.syn) {
+    if let Some(client) = by_flag(&outline.syn) {
         return (client, Orientation::Syn);
     }
-    if let Some(server) = by_flag(&measured.syn_ack) {
+    if let Some(server) = by_flag(&outline.syn_ack) {
         return (server.other(), Orientation::SynAck);
     }
     if let Some(client) = hints.request_from {

@@ -56,24 +56,24 @@ pub struct Tally {
 pub struct Activity {
     /// Bit `i` is set when a packet of the server came in slot `i` since the flow's first packet.
     pub heard: u64,
-    /// A slot is 250 ms times 2 to this power.
+    /// A slot is 2^28 ns (268 ms) times 2 to this power.
     pub shift: u8,
 }
 
 impl Activity {
-    /// Width of a slot at the start, in nanoseconds.
-    const FIRST_SLOT: i64 = 250_000_000;
+    /// Width of a slot at the start: 2 to this power in nanoseconds, so that a slot is found by shifting.
+    const FIRST_SLOT: u32 = 28;
 
     /// Width of a slot in nanoseconds.
     #[must_use]
     pub const fn slot(&self) -> i64 {
-        Self::FIRST_SLOT << self.shift
+        1 << (Self::FIRST_SLOT + self.shift as u32)
     }
 
     /// Notes a packet of the server, `since` nanoseconds after the flow's first packet.
     pub fn note(&mut self, since: i64) {
         let since = since.max(0);
-        while since / self.slot() >= 64 && self.shift < 34 {
+        while since >> (Self::FIRST_SLOT + u32::from(self.shift)) >= 64 && self.shift < 34 {
             let mut folded = 0;
             for slot in 0..32 {
                 folded |= u64::from(self.heard >> (2 * slot) & 3 != 0) << slot;
@@ -81,7 +81,7 @@ impl Activity {
             self.heard = folded;
             self.shift += 1;
         }
-        self.heard |= 1 << (since / self.slot()).min(63);
+        self.heard |= 1 << (since >> (Self::FIRST_SLOT + u32::from(self.shift))).min(63);
     }
 
     /// Whether the server was heard between `from` and `to`, nanoseconds after the flow's first packet; slots that only touch the span do not count

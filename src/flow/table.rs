@@ -2,8 +2,9 @@ use crate::decode::Decoded;
 use crate::types::{BySide, FlowKey, Frame, Protocol, Seq, Side, Timestamp};
 
 use super::lifetime;
+use super::outline::{Outline, Sketch};
 use super::record::{Datagram, Record};
-use super::tracker::{Measured, Tracker};
+use super::tracker::{Details, Tracker};
 
 /// Where a flow lies in its table.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -83,8 +84,10 @@ pub struct Finished<Rider> {
     pub last: Timestamp,
     /// How long flows of its kind live after their last packet, in nanoseconds.
     pub life: i64,
-    /// What was measured.
-    pub(super) measured: Measured,
+    /// What is measured of every flow.
+    pub(super) outline: Outline,
+    /// The rest, where it was wanted.
+    pub(super) details: Option<Box<Details>>,
     /// What the rider gathered.
     pub rider: Option<Rider>,
 }
@@ -148,6 +151,18 @@ impl<Rider> FlowTable<Rider> {
             evicted: 0,
             evicted_tcp: 0,
         }
+    }
+
+    /// Flows held.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.live
+    }
+
+    /// Whether no flow is held.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.live == 0
     }
 
     /// Flows dropped for want of room, and how many of them were TCP.
@@ -622,12 +637,7 @@ impl<Rider> FlowTable<Rider> {
                 tracker.absorb(&record);
                 return;
             }
-            let mut tracker = Box::new(Tracker::new(
-                flow.key.protocol,
-                flow.first.time,
-                true,
-                false,
-            ));
+            let mut tracker = Box::new(Tracker::new(flow.key.protocol, flow.first.time, true));
             flow.replay(&self.links, LOG, |earlier| tracker.absorb(earlier));
             tracker.absorb(&record);
             flow.extra
@@ -678,17 +688,20 @@ impl<Rider> FlowTable<Rider> {
             let Extra { rider, tracker } = *extra;
             (tracker, rider)
         });
-        let tracker = followed.unwrap_or_else(|| {
-            let brief = !sink.wants_packets(&flow.key, rider.as_ref());
-            let mut tracker = Box::new(Tracker::new(
-                flow.key.protocol,
-                flow.first.time,
-                false,
-                brief,
-            ));
-            flow.replay(links, flow.count.min(LOG), |record| tracker.absorb(record));
-            tracker
-        });
+        let count = flow.count.min(LOG);
+        let (outline, details) = if let Some(tracker) = followed {
+            let (outline, details) = tracker.finish();
+            (outline, Some(Box::new(details)))
+        } else if sink.wants_packets(&flow.key, rider.as_ref()) {
+            let mut tracker = Tracker::new(flow.key.protocol, flow.first.time, false);
+            flow.replay(links, count, |record| tracker.absorb(record));
+            let (outline, details) = tracker.finish();
+            (outline, Some(Box::new(details)))
+        } else {
+            let mut sketch = Sketch::new(flow.key.protocol, flow.first.time);
+            flow.replay(links, count, |record| sketch.absorb(record));
+            (sketch.finish(), None)
+        };
         Finished {
             key: flow.key,
             vlan: flow.vlan,
@@ -696,7 +709,8 @@ impl<Rider> FlowTable<Rider> {
             first_frame: flow.first.frame(),
             last: flow.last,
             life: flow.life(),
-            measured: tracker.finish(),
+            outline,
+            details,
             rider,
         }
     }

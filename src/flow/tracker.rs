@@ -3,9 +3,10 @@ use std::collections::VecDeque;
 use crate::types::{BySide, Direction, Protocol, Side, Timestamp};
 
 use super::half::Half;
+use super::outline::{Outline, Recent};
 use super::packet::{PacketFact, PacketKind, Role};
 use super::record::Record;
-use super::side::{Activity, End, Rtt, SideFacts, Tally};
+use super::side::{Rtt, SideFacts};
 use super::transfer::{Event, EventKind, Transfer};
 
 /// Packets kept from the start of a flow.
@@ -40,9 +41,7 @@ pub(super) struct Tracker {
     first: Timestamp,
     last: Timestamp,
     halves: BySide<Half>,
-    tallies: BySide<Tally>,
-    /// When each side was heard, since whoever is the server is known only at the end.
-    activity: BySide<Activity>,
+    outline: Outline,
     rtt: BySide<RoundTrips>,
     head: Vec<PacketFact>,
     tail: VecDeque<PacketFact>,
@@ -50,28 +49,15 @@ pub(super) struct Tracker {
     resets: Vec<PacketFact>,
     icmp: Vec<PacketFact>,
     recent: BySide<Recent>,
-    duplicates: u32,
     snapped: u32,
     offloaded: u32,
-    reset_by: Option<Side>,
     syn_sent: BySide<Option<Timestamp>>,
     syn_ack_sent: BySide<Option<Timestamp>>,
     from_start: bool,
     rtp: BySide<RtpGaps>,
     transfer: Option<Box<Transfer>>,
-    brief: bool,
     /// Whether any packet but a reset acknowledged something.
     acknowledges: bool,
-}
-
-/// A mirror port's copy follows within a few packets of the same side.
-const LOOK_BACK: usize = 4;
-
-/// The last packets of a side.
-#[derive(Debug, Default)]
-struct Recent {
-    records: [Record; LOOK_BACK],
-    seen: usize,
 }
 
 /// Round trips between the capture point and one side.
@@ -90,41 +76,42 @@ struct RtpGaps {
     extended: i64,
 }
 
-/// What a tracker measured, by side; whoever knows the client turns it.
+/// What was measured of a flow beyond its outline; client and server take the places of sides A and B.
 #[derive(Debug, Default)]
-pub(super) struct Measured {
-    pub(super) sides: BySide<SideFacts>,
-    pub(super) tallies: BySide<Tally>,
-    pub(super) activity: BySide<Activity>,
-    pub(super) rtt: Rtt,
-    pub(super) packets: Vec<PacketFact>,
-    pub(super) omitted: u32,
-    pub(super) resets: Vec<PacketFact>,
-    pub(super) icmp: Vec<PacketFact>,
-    pub(super) duplicates: u32,
-    pub(super) snapped: u32,
-    pub(super) offloaded: u32,
-    pub(super) reset_by: Option<Side>,
-    pub(super) both_fins: bool,
-    pub(super) syn: BySide<bool>,
-    pub(super) syn_ack: BySide<bool>,
-    pub(super) from_start: bool,
-    pub(super) transfer: Option<Box<Transfer>>,
-    pub(super) hop_limits: BySide<u8>,
-    /// Whether one side spoke without being seen.
-    pub(super) one_way: bool,
+pub struct Details {
+    /// The sides.
+    pub sides: BySide<SideFacts>,
+    /// Round trips.
+    pub rtt: Rtt,
+    /// The packets, the first [`HEAD`] and the last [`TAIL`] of them.
+    pub packets: Vec<PacketFact>,
+    /// How many lie between.
+    pub omitted: u32,
+    /// Packets with RST.
+    pub resets: Vec<PacketFact>,
+    /// ICMP errors.
+    pub icmp: Vec<PacketFact>,
+    /// Packets that the snap length cut.
+    pub snapped: u32,
+    /// Segments larger than the MSS allows.
+    pub offloaded: u32,
+    /// Whether the beginning is in the capture.
+    pub from_start: bool,
+    /// Whether one side was never captured although it spoke.
+    pub one_way: bool,
+    /// The course of the transfer.
+    pub transfer: Option<Box<Transfer>>,
 }
 
 impl Tracker {
-    /// `course` says whether the transfer's events are wanted: for flows that outgrew their log. A `brief` one keeps no packets.
-    pub(super) fn new(protocol: Protocol, first: Timestamp, course: bool, brief: bool) -> Self {
+    /// `course` says whether the transfer's events are wanted: for flows that outgrew their log.
+    pub(super) fn new(protocol: Protocol, first: Timestamp, course: bool) -> Self {
         Self {
             protocol,
             first,
             last: first,
             halves: BySide::default(),
-            tallies: BySide::default(),
-            activity: BySide::default(),
+            outline: Outline::default(),
             rtt: BySide::default(),
             head: Vec::new(),
             tail: VecDeque::new(),
@@ -132,16 +119,13 @@ impl Tracker {
             resets: Vec::new(),
             icmp: Vec::new(),
             recent: BySide::default(),
-            duplicates: 0,
             snapped: 0,
             offloaded: 0,
-            reset_by: None,
             syn_sent: BySide::default(),
             syn_ack_sent: BySide::default(),
             from_start: protocol == Protocol::Udp,
             rtp: BySide::default(),
             transfer: course.then(Box::default),
-            brief,
             acknowledges: false,
         }
     }
@@ -149,8 +133,8 @@ impl Tracker {
     /// Takes the next packet.
     pub(super) fn absorb(&mut self, record: &Record) {
         let side = record.side();
-        if self.is_duplicate(record, side) {
-            self.duplicates += 1;
+        if self.recent[side].holds(record) {
+            self.outline.duplicates += 1;
             return;
         }
         self.last = self.last.max(record.time);
@@ -168,11 +152,10 @@ impl Tracker {
             Protocol::Tcp => self.segment(record, side, &mut fact),
             Protocol::Udp => self.datagram(record, side, &mut fact),
         }
-        self.tally(record, &fact, side);
+        let again = matches!(fact.role, Role::Retransmission | Role::Fill);
+        let since_first = record.time.since(self.first);
+        self.outline.count(record, side, again, since_first);
         self.course(record, &fact, side);
-        if !record.is_reset() {
-            self.activity[side].note(record.time.since(self.first));
-        }
         self.keep(fact);
     }
 
@@ -200,8 +183,7 @@ impl Tracker {
         let (own, other) = self.halves.both_mut(side);
         own.count_role(fact.role, record);
         if record.is_reset() {
-            self.reset_by = self.reset_by.or(Some(side));
-            if self.resets.len() < MAX_RESETS && !self.brief {
+            if self.resets.len() < MAX_RESETS {
                 self.resets.push(fact.clone());
             }
             return;
@@ -315,35 +297,6 @@ impl Tracker {
         }
     }
 
-    fn is_duplicate(&mut self, record: &Record, side: Side) -> bool {
-        let recent = &mut self.recent[side];
-        if recent
-            .records
-            .iter()
-            .take(recent.seen)
-            .any(|earlier| record.duplicates(earlier))
-        {
-            return true;
-        }
-        if let Some(place) = recent.records.get_mut(recent.seen % LOOK_BACK) {
-            *place = *record;
-        }
-        recent.seen += 1;
-        false
-    }
-
-    fn tally(&mut self, record: &Record, fact: &PacketFact, side: Side) {
-        let tally = &mut self.tallies[side];
-        tally.packets += 1;
-        tally.bytes += u64::from(record.payload());
-        if record.payload() > 0 || self.protocol == Protocol::Udp {
-            tally.data_packets += 1;
-        }
-        let sent_again =
-            matches!(fact.role, Role::Retransmission | Role::Fill) && record.payload() > 0;
-        tally.retransmitted += u32::from(sent_again);
-    }
-
     /// Adds to the transfer's events and timelines, if they are wanted.
     fn course(&mut self, record: &Record, fact: &PacketFact, side: Side) {
         let Some(transfer) = &mut self.transfer else {
@@ -392,9 +345,6 @@ impl Tracker {
 
     fn keep(&mut self, fact: PacketFact) {
         self.packets += 1;
-        if self.brief {
-            return;
-        }
         if self.head.len() < HEAD {
             self.head.push(fact);
             return;
@@ -406,29 +356,34 @@ impl Tracker {
     }
 
     /// The measurements.
-    pub(super) fn finish(self) -> Measured {
+    pub(super) fn finish(self) -> (Outline, Details) {
         let BySide { a: to_a, b: to_b } = self.rtt;
-        let omitted = self
-            .packets
-            .saturating_sub((self.head.len() + self.tail.len()) as u64);
+        let kept = (self.head.len() + self.tail.len()) as u64;
         let mut packets = self.head;
         packets.extend(self.tail);
+        let tallies = self.outline.tallies;
+        let one_way = (tallies.a.packets == 0 || tallies.b.packets == 0) && self.acknowledges;
         let hop_limits = BySide {
             a: self.halves.a.usual_hop_limit(),
             b: self.halves.b.usual_hop_limit(),
         };
-        let one_way =
-            (self.tallies.a.packets == 0 || self.tallies.b.packets == 0) && self.acknowledges;
         let sides = self.halves.map(|half| half.finish(self.last));
         let fin_acked = |own: &SideFacts| own.fin.is_some_and(|(_, _, seq)| own.acked > seq);
-        let both_fins = sides.a.fin.is_some() && sides.b.fin.is_some()
-            || fin_acked(&sides.a)
-            || fin_acked(&sides.b);
-        Measured {
-            both_fins,
+        let outline = Outline {
+            rtt: BySide {
+                a: to_a.handshake.into_iter().chain(to_a.min).min(),
+                b: to_b.handshake.into_iter().chain(to_b.min).min(),
+            },
+            hop_limits,
+            both_fins: sides.a.fin.is_some() && sides.b.fin.is_some()
+                || fin_acked(&sides.a)
+                || fin_acked(&sides.b),
+            syn: self.syn_sent.map(|sent| sent.is_some()),
+            syn_ack: self.syn_ack_sent.map(|sent| sent.is_some()),
+            ..self.outline
+        };
+        let details = Details {
             sides,
-            tallies: self.tallies,
-            activity: self.activity,
             rtt: Rtt {
                 handshake_server: to_b.handshake,
                 handshake_client: to_a.handshake,
@@ -440,36 +395,26 @@ impl Tracker {
                 samples_client: to_a.samples,
             },
             packets,
-            omitted: u32::try_from(omitted).unwrap_or(u32::MAX),
+            omitted: u32::try_from(self.packets.saturating_sub(kept)).unwrap_or(u32::MAX),
             resets: self.resets,
             icmp: self.icmp,
-            duplicates: self.duplicates,
             snapped: self.snapped,
             offloaded: self.offloaded,
-            reset_by: self.reset_by,
-            syn: self.syn_sent.map(|sent| sent.is_some()),
-            syn_ack: self.syn_ack_sent.map(|sent| sent.is_some()),
             from_start: self.from_start,
-            transfer: self.transfer,
-            hop_limits,
             one_way,
-        }
+            transfer: self.transfer,
+        };
+        (outline, details)
     }
 }
 
-impl Measured {
+impl Details {
     /// Turns everything so that side `client` is the client: directions, sides, round trips.
     pub(super) fn orient(&mut self, client: Side) {
         if client == Side::A {
             return;
         }
         self.sides.swap();
-        self.tallies.swap();
-        self.activity.swap();
-        self.syn.swap();
-        self.syn_ack.swap();
-        self.hop_limits.swap();
-        self.reset_by = self.reset_by.map(Side::other);
         let rtt = self.rtt;
         self.rtt = Rtt {
             handshake_server: rtt.handshake_client,
@@ -494,17 +439,6 @@ impl Measured {
             for event in &mut transfer.events {
                 event.up = !event.up;
             }
-        }
-    }
-
-    /// How the flow ended, `timed_out` if it lived longer than flows of its kind do.
-    pub(super) const fn end(&self, timed_out: bool) -> End {
-        match (self.reset_by, self.both_fins, timed_out) {
-            (Some(Side::A), ..) => End::RstByClient,
-            (Some(Side::B), ..) => End::RstByServer,
-            (None, true, _) => End::Fin,
-            (None, false, true) => End::Timeout,
-            (None, false, false) => End::Open,
         }
     }
 }
@@ -555,11 +489,7 @@ fn fact(record: &Record, side: Side) -> PacketFact {
     PacketFact {
         time: record.time,
         frame: record.frame(),
-        direction: Some(if side == Side::A {
-            Direction::Up
-        } else {
-            Direction::Down
-        }),
+        direction: Some(Outline::direction(side)),
         kind: record.kind(),
         flags: record.flags,
         raw_seq: record.seq.0,

@@ -13,6 +13,7 @@ pub(super) struct Names {
     lookups: DashMap<u64, Vec<DnsLookup>, foldhash::fast::RandomState>,
     /// Whether an answer was seen at all: lookups themselves are noted when their flow ends, which may be behind the barrier.
     answers: AtomicBool,
+    speech: AtomicBool,
 }
 
 /// One name of an address.
@@ -47,6 +48,18 @@ impl Names {
         }
     }
 
+    /// Notes that some flow says what may name it, and so may name others to the same place.
+    pub(super) fn note_speech(&self) {
+        if !self.speech.load(Ordering::Relaxed) {
+            self.speech.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether any flow says what may name it. To be asked behind the barrier.
+    pub(super) fn has_speech(&self) -> bool {
+        self.speech.load(Ordering::Relaxed)
+    }
+
     /// Notes what became of one question of the flow between `key`'s ends; an answer that disagrees is a lookup of its own.
     pub(super) fn note_fact(&self, key: &FlowKey, fact: DnsFact) {
         let (client, resolver) = match fact.asker {
@@ -76,10 +89,10 @@ impl Names {
                 },
             })
         };
-        if fact.answers.is_empty() {
-            if let Some(lookup) = lookup(None) {
-                self.note(lookup);
-            }
+        if fact.answers.is_empty()
+            && let Some(lookup) = lookup(None)
+        {
+            self.note(lookup);
         }
         for reply in fact.answers {
             if let Some(lookup) = lookup(Some(reply)) {

@@ -71,7 +71,7 @@ impl Stream {
         let recogniser = &mut self.recogniser;
         let mut appetite = Appetite::Hungry;
         let reach = order.push(seq, payload, whole, |fresh| {
-            appetite = recogniser.bytes(side, fresh, frame, time)
+            appetite = recogniser.bytes(side, fresh, frame, time);
         });
         if reach == Reach::Closed && appetite == Appetite::Hungry {
             appetite = self.recogniser.gap(side);

@@ -3,9 +3,11 @@ use crate::application::{
 };
 use crate::decode::{Decoded, Transport, decode};
 use crate::facts::{Detail, Summary};
-use crate::flow::{Datagram, Finished, FlowTable, Hints, Measurement, PacketKind, Placed, Sink};
-use crate::service::{Catalogue, Clue};
-use crate::types::{Endpoint, FlowKey, Protocol, Side, Timestamp};
+use crate::flow::{
+    Datagram, Details, Finished, FlowTable, Hints, Measurement, PacketKind, Placed, Sink,
+};
+use crate::service::{Belonging, Catalogue, Clue, Part};
+use crate::types::{Endpoint, FlowKey, Frame, Protocol, Side, Timestamp};
 
 use super::reader::{Item, Job, UndecodedCounts, shard_of};
 use super::rider::Rider;
@@ -22,6 +24,13 @@ pub(super) struct Gathered {
     pub(super) detail: Option<Box<Detail>>,
     /// Whether a name or the protocol's own bytes decided: then DNS is not asked.
     pub(super) named: bool,
+}
+
+impl Gathered {
+    /// Its place among all flows: by first packet.
+    pub(super) const fn rank(&self) -> (Timestamp, Frame) {
+        (self.summary.first, self.summary.first_frame)
+    }
 }
 
 /// Owns the flows of some shards: decodes, follows, recognises and measures. Needs no thread, and asks no clock.
@@ -57,17 +66,19 @@ impl<'a> Worker<'a> {
 
     /// Takes a job's packets, in order.
     pub(super) fn job(&mut self, job: &Job) {
-        let mut group = Vec::with_capacity(GROUP);
         for items in job.items.chunks(GROUP) {
-            // Passes of independent loads, so that a group's cache misses overlap: the table's slots, then the flows. What the passes
-            // find is kept apart from what is decoded: copying a value that is still on its way from memory would wait for it.
+            // passes of independent loads, so that a group's cache misses overlap: the table's slots, then the flows
             let mut slots = [0; GROUP];
             for (slot, item) in slots.iter_mut().zip(items) {
                 *slot = self
                     .table(item)
                     .map_or(0, |table| table.touch_slot(item.hash));
             }
-            group.clear();
+            let mut touched = 0;
+            for (slot, item) in slots.iter().zip(items) {
+                touched ^= self.table(item).map_or(0, |table| table.touch_flow(*slot));
+            }
+            std::hint::black_box(touched);
             for item in items {
                 let start = item.start as usize;
                 let bytes = job
@@ -75,21 +86,13 @@ impl<'a> Worker<'a> {
                     .get(start..start + item.captured as usize)
                     .unwrap_or_default();
                 match decode(bytes, item.wire) {
-                    Ok(Some(decoded)) => group.push((item, decoded)),
+                    Ok(Some(decoded)) => self.packet(item, &decoded),
                     Ok(None) => {}
                     Err(reason) => {
                         let count = self.undecoded.entry((item.frame.capture(), reason.name()));
                         *count.or_default() += 1;
                     }
                 }
-            }
-            let mut touched = 0;
-            for (slot, item) in slots.iter().zip(items) {
-                touched ^= self.table(item).map_or(0, |table| table.touch_flow(*slot));
-            }
-            std::hint::black_box(touched);
-            for (item, decoded) in &group {
-                self.packet(item, decoded);
             }
         }
         if let Some(item) = job.items.last() {
@@ -110,20 +113,25 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// The run is over, its last packet time was `last`: all flows are final.
+    /// The run is over, its last packet time was `last`: all flows are final. Gives them in parts, each from the youngest to the oldest, so that a
+    /// merge can take the oldest off the end and give memory back as it goes.
     pub(super) fn finish(
         mut self,
         last: Timestamp,
-    ) -> (Vec<Gathered>, UndecodedCounts, (u64, u64)) {
+    ) -> (Vec<Vec<Gathered>>, UndecodedCounts, (u64, u64)) {
         let mut evicted = (0, 0);
-        for mut table in self.shards {
+        let mut parts = vec![self.gathered];
+        for table in &mut self.shards {
             let (flows, tcp) = table.evicted();
             evicted = (evicted.0 + flows, evicted.1 + tcp);
-            table.drain(&mut self.measurer.outbox(last, false, &mut self.gathered));
+            let mut part = Vec::with_capacity(table.len());
+            table.drain(&mut self.measurer.outbox(last, false, &mut part));
+            parts.push(part);
         }
-        self.gathered
-            .sort_unstable_by_key(|flow| (flow.summary.first, flow.summary.first_frame));
-        (self.gathered, self.undecoded, evicted)
+        for part in &mut parts {
+            part.sort_by_key(|flow| std::cmp::Reverse(flow.rank()));
+        }
+        (parts, self.undecoded, evicted)
     }
 
     fn packet(&mut self, item: &Item, packet: &Decoded<'_>) {
@@ -156,9 +164,9 @@ impl<'a> Worker<'a> {
                 Transport::Tcp(segment) => {
                     // payload of a SYN comes after it (RFC 7413)
                     let seq = segment.seq.plus(u32::from(segment.flags & 0x02 != 0));
-                    feed_stream(table, placed, item, packet, seq);
+                    feed_stream(table, self.measurer.names, placed, item, packet, seq);
                 }
-                Transport::Udp => feed_datagram(table, placed, item, packet),
+                Transport::Udp => feed_datagram(table, self.measurer.names, placed, item, packet),
                 Transport::Icmp(_) => {}
             }
         }
@@ -192,6 +200,7 @@ impl Sink<Rider> for Outbox<'_, '_> {
             || self.early
             || spoke
             || !measurer.names.is_empty()
+            || measurer.names.has_speech()
             || measurer.knows(key.a, key.protocol)
             || measurer.knows(key.b, key.protocol)
     }
@@ -230,7 +239,11 @@ impl<'a> Measurer<'a> {
         for fact in std::mem::take(&mut recognised.dns) {
             self.names.note_fact(&key, fact);
         }
-        let clue = clue(&recognised, measured.key.b, measured.key.protocol, None);
+        let silent = measured.up.data_packets == 0 && measured.down.data_packets == 0;
+        let clue = Clue {
+            silent,
+            ..clue(&recognised, measured.key.b, measured.key.protocol, None)
+        };
         let belonging = self.catalogue.classify(&clue);
         let summary = summary(&measured, belonging.service.0);
         let named = belonging
@@ -242,12 +255,11 @@ impl<'a> Measurer<'a> {
             || messenger
             || is_heavy(&summary)
             || is_troubled(&measured)
-                && (self.scope == Scope::All || !named && (early || !self.names.is_empty()));
-        let detail = keep.then(|| {
-            let mut detail = detail(measured, recognised, now);
-            detail.host = belonging.host.zip(belonging.host_source);
-            detail.part = belonging.part.map(crate::service::Part::name);
-            detail.service_why = belonging.why.to_string();
+                && (self.scope == Scope::All
+                    || !named && (early || !self.names.is_empty() || self.names.has_speech()));
+        let detail = measured.details.filter(|_| keep).map(|measured| {
+            let mut detail = detail(*measured, recognised, now);
+            belong(&mut detail, belonging);
             Box::new(detail)
         });
         Gathered {
@@ -259,7 +271,11 @@ impl<'a> Measurer<'a> {
 
     /// Whether the catalogue knows a messenger by this end alone.
     fn knows(&self, end: Endpoint, protocol: Protocol) -> bool {
-        let found = self.catalogue.classify(&Clue::of_server(end, protocol));
+        let clue = Clue {
+            silent: true,
+            ..Clue::of_server(end, protocol)
+        };
+        let found = self.catalogue.classify(&clue);
         self.catalogue.is_messenger(found.service)
     }
 
@@ -298,16 +314,16 @@ fn is_heavy(summary: &Summary) -> bool {
 
 /// Whether anything about the flow could become a finding, or explain one.
 fn is_troubled(flow: &Measurement) -> bool {
-    !flow.resets.is_empty()
-        || !flow.icmp.is_empty()
-        || flow.client.unanswered.tries >= 2
-        || flow.server.unanswered.tries >= 2
-        || flow.client.fin.is_some() && flow.down.packets == 0
-        || flow.client.retransmissions
-            + flow.client.fills
-            + flow.server.retransmissions
-            + flow.server.fills
-            >= 3
+    let Some(details) = &flow.details else {
+        return false;
+    };
+    let (client, server) = (&details.sides.a, &details.sides.b);
+    !details.resets.is_empty()
+        || !details.icmp.is_empty()
+        || client.unanswered.tries >= 2
+        || server.unanswered.tries >= 2
+        || client.fin.is_some() && flow.down.packets == 0
+        || flow.up.retransmitted + flow.down.retransmitted >= 3
         || flow.down.data_packets == 0 && flow.up.data_packets > 0
 }
 
@@ -334,7 +350,16 @@ pub(super) fn clue<'a>(
         server,
         protocol,
         application: recognised.application,
+        silent: false,
     }
+}
+
+/// Writes down whose a flow is, and why.
+pub(super) fn belong(detail: &mut Detail, belonging: Belonging) {
+    detail.host_source = belonging.host_source;
+    detail.host = belonging.host.zip(belonging.host_source);
+    detail.part = belonging.part.map(Part::name);
+    detail.service_why = belonging.why.to_string();
 }
 
 fn milliseconds(nanos: Option<i64>) -> Option<f32> {
@@ -354,27 +379,28 @@ fn summary(flow: &Measurement, service: u16) -> Summary {
         up: flow.up,
         down: flow.down,
         activity: flow.activity,
-        rtt_server_ms: milliseconds(flow.rtt.to_server()),
-        rtt_client_ms: milliseconds(flow.rtt.to_client()),
+        client_activity: flow.client_activity,
+        rtt_server_ms: milliseconds(flow.rtt.b),
+        rtt_client_ms: milliseconds(flow.rtt.a),
         hop_limits: flow.hop_limits,
         duplicates: flow.duplicates,
     }
 }
 
-fn detail(flow: Measurement, recognised: Recognised, observed_until: Timestamp) -> Detail {
+fn detail(measured: Details, recognised: Recognised, observed_until: Timestamp) -> Detail {
     Detail {
-        packets: flow.packets,
-        omitted: flow.omitted,
-        resets: flow.resets,
-        icmp: flow.icmp,
-        client: flow.client,
-        server: flow.server,
-        rtt: flow.rtt,
-        from_start: flow.from_start,
-        one_way: flow.one_way,
-        snapped: flow.snapped,
-        offloaded: flow.offloaded,
-        transfer: flow.transfer,
+        packets: measured.packets,
+        omitted: measured.omitted,
+        resets: measured.resets,
+        icmp: measured.icmp,
+        client: measured.sides.a,
+        server: measured.sides.b,
+        rtt: measured.rtt,
+        from_start: measured.from_start,
+        one_way: measured.one_way,
+        snapped: measured.snapped,
+        offloaded: measured.offloaded,
+        transfer: measured.transfer,
         recognised,
         observed_until,
         ..Detail::default()
@@ -383,6 +409,7 @@ fn detail(flow: Measurement, recognised: Recognised, observed_until: Timestamp) 
 
 fn feed_stream(
     table: &mut FlowTable<Rider>,
+    names: &Names,
     placed: Placed,
     item: &Item,
     packet: &Decoded<'_>,
@@ -397,6 +424,7 @@ fn feed_stream(
         let Some(key) = table.key(placed.flow) else {
             return;
         };
+        names.note_speech();
         table.mount(placed.flow, Rider::stream(&key));
     }
     let Some(rider) = table.rider(placed.flow) else {
@@ -421,7 +449,13 @@ fn feed_stream(
     }
 }
 
-fn feed_datagram(table: &mut FlowTable<Rider>, placed: Placed, item: &Item, packet: &Decoded<'_>) {
+fn feed_datagram(
+    table: &mut FlowTable<Rider>,
+    names: &Names,
+    placed: Placed,
+    item: &Item,
+    packet: &Decoded<'_>,
+) {
     if table.rider(placed.flow).is_none() {
         let Some(key) = table.key(placed.flow) else {
             return;
@@ -429,6 +463,7 @@ fn feed_datagram(table: &mut FlowTable<Rider>, placed: Placed, item: &Item, pack
         if !datagram_may_start(packet.payload, (key.a.port, key.b.port)) {
             return;
         }
+        names.note_speech();
         table.mount(placed.flow, Rider::datagrams(&key));
     }
     let Some(rider) = table.rider(placed.flow) else {

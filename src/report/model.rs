@@ -621,8 +621,11 @@ fn finding(input: &Input<'_>, id: u64, finding: &crate::detect::Finding) -> Opti
     let first = *finding.flows.first()?;
     let summary = input.around.flows.get(first as usize)?;
     let service = input.catalogue.service(ServiceId(summary.service));
-    let host = input.detail(first).and_then(|detail| detail.host.clone());
-    let (host, host_source) = host.unzip();
+    let detail = input.detail(first);
+    let host = detail
+        .and_then(|detail| detail.host.clone())
+        .map(|(name, _)| name);
+    let host_source = detail.and_then(|detail| detail.host_source);
     let mut evidence = Vec::new();
     for fact in &finding.evidence {
         let entry = |capture, packets| Evidence {
@@ -700,7 +703,10 @@ fn flow(input: &Input<'_>, index: u32, summary: &Summary) -> Flow {
     let service = input.catalogue.service(ServiceId(summary.service));
     let detail = input.detail(index);
     let said = detail.map(|detail| &detail.recognised);
-    let (host, host_source) = detail.and_then(|detail| detail.host.clone()).unzip();
+    let host = detail
+        .and_then(|detail| detail.host.clone())
+        .map(|(name, _)| name);
+    let host_source = detail.and_then(|detail| detail.host_source);
     let verdict = input.verdict(index);
     let hello = said.and_then(|said| said.hello_frame);
     Flow {
@@ -741,7 +747,7 @@ fn flow(input: &Input<'_>, index: u32, summary: &Summary) -> Flow {
         tampering_signature: verdict.and_then(|verdict| verdict.tampering_signature),
         assessment: verdict.map(|verdict| verdict.judgement).unwrap_or_default(),
         why: verdict
-            .map(|verdict| verdict.why.clone())
+            .map(|verdict| verdict.why.to_string())
             .unwrap_or_default(),
     }
 }

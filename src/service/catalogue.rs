@@ -47,6 +47,8 @@ pub struct Range {
     pub ports: Vec<PortSpan>,
     /// Span of last octets within which the block counts.
     pub hosts: Option<(u8, u8)>,
+    /// Whether it counts only where neither side said anything: addresses that other products of the same owner share.
+    pub silent: bool,
     /// What is behind it.
     pub part: Option<Part>,
 }
@@ -368,6 +370,7 @@ fn rules(service: ServiceId, ranges: &[Range]) -> Vec<Rule> {
                 block: range.cidr.parse().ok()?,
                 ports: range.ports.clone(),
                 hosts: range.hosts.unwrap_or((0, 255)),
+                silent: range.silent,
                 service,
                 part: range.part,
                 index,
@@ -419,6 +422,8 @@ struct RangeEntry {
     #[serde(default)]
     ports: Vec<String>,
     hosts: Option<(u8, u8)>,
+    #[serde(default)]
+    silent: bool,
     part: Option<Part>,
 }
 
@@ -441,6 +446,7 @@ impl Entry {
                         .filter_map(|span| span.parse().ok())
                         .collect(),
                     hosts: range.hosts,
+                    silent: range.silent,
                     part: range.part,
                 })
                 .collect(),
@@ -474,6 +480,7 @@ impl RangeEntry {
             block,
             ports,
             hosts: self.hosts.unwrap_or((0, 255)),
+            silent: self.silent,
             service: ServiceId::CONTROL,
             part: self.part,
             index: 0,

@@ -43,6 +43,8 @@ pub struct Clue<'a> {
     pub protocol: Protocol,
     /// What the flow speaks.
     pub application: Application,
+    /// Whether neither side said anything, so that nothing but the address can tell whose it is.
+    pub silent: bool,
 }
 
 impl Clue<'_> {
@@ -60,6 +62,7 @@ impl Clue<'_> {
             server,
             protocol,
             application: Application::Unknown,
+            silent: false,
         }
     }
 }
@@ -92,6 +95,10 @@ pub enum Why {
     Signature(&'static str),
     /// The address lies in this range of the catalogue.
     Range(String),
+    /// Nothing was said, and the address lies in this range, which other products of its owner share.
+    SharedRange(String),
+    /// Another flow to the same address and port said whose it is.
+    Sibling(String),
     /// The public name of an encrypted hello hides the true one.
     Hidden,
     /// Nothing pointed anywhere.
@@ -106,6 +113,14 @@ impl fmt::Display for Why {
             Self::Issuer(issuer) => write!(f, "certificate issued by {issuer}"),
             Self::Signature(why) => f.write_str(why),
             Self::Range(cidr) => write!(f, "only by its address, in {cidr}"),
+            Self::SharedRange(cidr) => write!(
+                f,
+                "only by its address, in {cidr}, which other products of the same owner share; nothing was said"
+            ),
+            Self::Sibling(name) => write!(
+                f,
+                "another flow to the same address and port was for {name}"
+            ),
             Self::Hidden => f.write_str("an encrypted hello hides the name"),
             Self::Nothing => f.write_str("no name, no known protocol, no known address"),
         }
@@ -223,7 +238,9 @@ fn host_of(name: &str) -> Option<String> {
 }
 
 fn by_address(catalogue: &Catalogue, clue: &Clue<'_>) -> Option<Belonging> {
-    let rule = catalogue.ranges.find(clue.server, clue.protocol)?;
+    let rule = catalogue
+        .ranges
+        .find(clue.server, clue.protocol, clue.silent)?;
     if !catalogue.is_messenger(rule.service) {
         return None;
     }
@@ -234,12 +251,15 @@ fn by_address(catalogue: &Catalogue, clue: &Clue<'_>) -> Option<Belonging> {
         host: None,
         host_source: Some(HostSource::Address),
         part: rule.part.or(media.then_some(Part::Call)),
-        why: Why::Range(
-            ranges
-                .get(usize::from(rule.index))
-                .map(|range| range.cidr.clone())
-                .unwrap_or_default(),
-        ),
+        why: {
+            let range = ranges.get(usize::from(rule.index));
+            let cidr = range.map(|range| range.cidr.clone()).unwrap_or_default();
+            if rule.silent {
+                Why::SharedRange(cidr)
+            } else {
+                Why::Range(cidr)
+            }
+        },
     })
 }
 
@@ -264,6 +284,24 @@ mod tests {
             .service(catalogue.classify(clue).service)
             .id
             .clone()
+    }
+
+    #[test]
+    fn a_shared_range_counts_only_where_nobody_said_anything() {
+        let apple = at("17.57.12.205", 443, Protocol::Tcp);
+        let catalogue = Catalogue::builtin();
+        assert_eq!(catalogue.classify(&apple).service, ServiceId::CONTROL);
+        let silent = catalogue.classify(&Clue {
+            silent: true,
+            ..apple
+        });
+        assert_eq!(Some(silent.service), catalogue.by_id("facetime"));
+        assert!(matches!(silent.why, Why::SharedRange(_)));
+        let front = catalogue.classify(&Clue {
+            silent: true,
+            ..whatsapp_front()
+        });
+        assert_eq!(Some(front.service), catalogue.by_id("whatsapp"));
     }
 
     #[test]
@@ -505,7 +543,11 @@ mod tests {
             let start = std::time::Instant::now();
             for _ in 0..ROUNDS {
                 let clue = std::hint::black_box(&clue);
-                std::hint::black_box(catalogue.ranges.find(clue.server, clue.protocol));
+                std::hint::black_box(catalogue.ranges.find(
+                    clue.server,
+                    clue.protocol,
+                    clue.silent,
+                ));
             }
             eprintln!("{what}: {:?} range lookup", start.elapsed() / ROUNDS);
         }

@@ -124,6 +124,8 @@ pub(super) struct Rule {
     pub(super) ports: Vec<PortSpan>,
     /// Span of last octets; the whole of 0 to 255 means every host.
     pub(super) hosts: (u8, u8),
+    /// Whether it counts only where neither side said anything.
+    pub(super) silent: bool,
     pub(super) service: ServiceId,
     pub(super) part: Option<Part>,
     /// Place of the range in its service's list.
@@ -138,12 +140,14 @@ impl Rule {
         let ports = self.ports.is_empty()
             || other.ports.is_empty()
             || (self.ports.iter()).any(|a| other.ports.iter().any(|b| a.overlaps(*b)));
-        blocks && hosts && ports
+        // one that counts for silence only gives way to any other
+        blocks && hosts && ports && self.silent == other.silent
     }
 
-    fn matches(&self, server: Endpoint, protocol: Protocol) -> bool {
+    fn matches(&self, server: Endpoint, protocol: Protocol, silent: bool) -> bool {
         let [.., last_octet] = server.address.0;
-        (self.hosts.0..=self.hosts.1).contains(&last_octet)
+        (silent || !self.silent)
+            && (self.hosts.0..=self.hosts.1).contains(&last_octet)
             && (self.ports.is_empty()
                 || (self.ports.iter()).any(|span| span.contains(protocol, server.port)))
     }
@@ -175,7 +179,8 @@ impl Ranges {
                     .map(|(index, _)| index)
                     .collect();
                 here.sort_by_key(|index| {
-                    (rules.get(usize::from(*index))).map(|rule| rule.block.last - rule.block.first)
+                    (rules.get(usize::from(*index)))
+                        .map(|rule| (rule.silent, rule.block.last - rule.block.first))
                 });
                 here
             })
@@ -187,14 +192,14 @@ impl Ranges {
         }
     }
 
-    /// The narrowest range that `server` lies in.
-    pub(super) fn find(&self, server: Endpoint, protocol: Protocol) -> Option<&Rule> {
+    /// The narrowest range that `server` lies in; `silent` where neither side said anything.
+    pub(super) fn find(&self, server: Endpoint, protocol: Protocol, silent: bool) -> Option<&Rule> {
         let address = number(server.address);
         let after = self.starts.partition_point(|start| *start <= address);
         let piece = self.pieces.get(after.checked_sub(1)?)?;
         (piece.iter())
             .filter_map(|index| self.rules.get(usize::from(*index)))
-            .find(|rule| rule.matches(server, protocol))
+            .find(|rule| rule.matches(server, protocol, silent))
     }
 }
 
@@ -211,6 +216,7 @@ mod tests {
             block: cidr.parse().unwrap(),
             ports: ports.iter().map(|span| span.parse().unwrap()).collect(),
             hosts: (0, 255),
+            silent: false,
             service: ServiceId(service),
             part: None,
             index: 0,
@@ -230,7 +236,11 @@ mod tests {
             rule("91.108.56.0/22", &[], 1),
             rule("2001:b28:f23c::/47", &[], 1),
         ]);
-        let hit = |address| ranges.find(server(address, 443), Protocol::Tcp).is_some();
+        let hit = |address| {
+            ranges
+                .find(server(address, 443), Protocol::Tcp, false)
+                .is_some()
+        };
         assert!(hit("91.108.56.0") && hit("91.108.59.255"));
         assert!(!hit("91.108.55.255") && !hit("91.108.60.0"));
         assert!(hit("2001:b28:f23c::") && hit("2001:b28:f23d:ffff::1"));
@@ -246,7 +256,7 @@ mod tests {
         ]);
         let owner = |address| {
             ranges
-                .find(server(address, 1), Protocol::Udp)
+                .find(server(address, 1), Protocol::Udp, false)
                 .map(|rule| rule.service.0)
         };
         assert_eq!(owner("10.0.255.255"), Some(1));
@@ -259,17 +269,17 @@ mod tests {
         let ranges = Ranges::new(vec![rule("17.0.0.0/8", &["udp/3478-3497"], 1)]);
         assert!(
             ranges
-                .find(server("17.1.2.3", 3480), Protocol::Udp)
+                .find(server("17.1.2.3", 3480), Protocol::Udp, false)
                 .is_some()
         );
         assert!(
             ranges
-                .find(server("17.1.2.3", 3480), Protocol::Tcp)
+                .find(server("17.1.2.3", 3480), Protocol::Tcp, false)
                 .is_none()
         );
         assert!(
             ranges
-                .find(server("17.1.2.3", 443), Protocol::Udp)
+                .find(server("17.1.2.3", 443), Protocol::Udp, false)
                 .is_none()
         );
     }

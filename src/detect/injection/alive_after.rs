@@ -3,7 +3,7 @@
 use crate::detect::rule::{About, Reading};
 use crate::facts::{CaptureFacts, FlowFacts, PacketFact};
 
-use super::case::{Case, NO_CASE, Suspicion};
+use super::case::{Case, NO_CASE, Suspicion, count};
 
 pub(in crate::detect) const ABOUT: About = About {
     measures: "packets of the named side after its own reset (or new payload after its own FIN) that cannot have been sent before it",
@@ -44,8 +44,8 @@ pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Rea
     };
     let text = match alive.first() {
         Some(packet) => format!(
-            "{} packets of the same side after {what}, the first {:.1} ms later",
-            alive.len(),
+            "{} of the same side after {what}, the first {:.1} ms later",
+            count(alive.len(), "packet"),
             packet.time.since(first.time) as f64 / 1e6
         ),
         None => format!("nothing of the same side after {what}"),

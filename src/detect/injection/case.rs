@@ -379,6 +379,12 @@ fn answers(flow: &FlowFacts, reset: &PacketFact) -> bool {
         })
 }
 
+/// `1 packet`, `3 packets`: for evidence that people read.
+pub(in crate::detect) fn count(number: usize, word: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {word}{plural}")
+}
+
 /// Why a rule has nothing to say on a flow without a case.
 pub(in crate::detect) const NO_CASE: &str =
     "no reset or FIN in the name of a side whose packets this vantage can judge";

@@ -3,7 +3,7 @@
 use crate::detect::rule::{About, Reading};
 use crate::facts::{CaptureFacts, FlowFacts, PacketFact};
 
-use super::case::{Case, NO_CASE, Suspicion};
+use super::case::{Case, NO_CASE, Suspicion, count};
 
 pub(in crate::detect) const ABOUT: About = About {
     measures: "how often the other side sent its FIN or payload after the named side's FIN, where nothing of the named side came any more",
@@ -35,8 +35,8 @@ pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Rea
         tries as f64,
         asked.iter().map(|packet| packet.frame),
         format!(
-            "{} packets after the FIN asked for an answer, {}",
-            asked.len(),
+            "{} after the FIN asked for an answer, {}",
+            count(asked.len(), "packet"),
             if answered {
                 "and got one"
             } else {

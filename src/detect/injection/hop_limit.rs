@@ -3,7 +3,7 @@
 use crate::detect::rule::{About, Reading};
 use crate::facts::{CaptureFacts, FlowFacts};
 
-use super::case::{Case, NO_CASE};
+use super::case::{Case, NO_CASE, count};
 
 pub(in crate::detect) const ABOUT: About = About {
     measures: "largest distance between a reset's hop limit and the nearest one that the named side used for acknowledgements and data",
@@ -55,10 +55,10 @@ pub(super) fn against(case: &Case<'_>, usual: &[u8]) -> Reading {
         farthest.0,
         case.frames(),
         format!(
-            "hop limit {} against {} in {} packets of the same side",
+            "hop limit {} against {} in {} of the same side",
             farthest.1,
             values.join(", "),
-            usual.len()
+            count(usual.len(), "packet")
         ),
     )
 }

@@ -3,7 +3,7 @@
 use crate::detect::rule::{About, Reading};
 use crate::facts::{CaptureFacts, FlowFacts, PacketFact};
 
-use super::case::{Case, NO_CASE, Suspicion};
+use super::case::{Case, NO_CASE, Suspicion, count};
 
 pub(in crate::detect) const ABOUT: About = About {
     measures: "distance of a reset's IPv4 identification from where the named side's own counter stands (or from its constant value)",
@@ -113,8 +113,8 @@ pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Rea
         distance,
         judged.iter().map(|(suspect, _)| suspect.frame),
         format!(
-            "identification {id:#06x}, the same side's own is {what} ({} packets)",
-            ids.len()
+            "identification {id:#06x}, the same side's own is {what} ({})",
+            count(ids.len(), "packet")
         ),
     )
 }

@@ -81,8 +81,7 @@ mod tests {
             .detail
             .packets
             .iter()
-            .filter(|p| p.is_up())
-            .next_back()
+            .rfind(|p| p.is_up())
             .and_then(|p| p.ip_id)
             .expect("IPv4");
         flow.detail.resets[0].ip_id = Some(last + 1);

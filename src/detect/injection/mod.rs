@@ -17,6 +17,7 @@ mod hop_limit_handshake;
 mod hop_limit_siblings;
 mod ip_id;
 mod ip_id_copied;
+mod other_names;
 mod payload;
 mod repeats;
 mod reply_missing;
@@ -80,6 +81,7 @@ pub fn judge(
             None => {}
         }
     }
+    compare_names(&mut weighed, flows);
     share_marks(&mut weighed);
     let mut findings: Vec<(Finding, &FlowFacts)> = Vec::new();
     for weighing in weighed {
@@ -152,6 +154,14 @@ impl<'f> Weighing<'f> {
                     Weighed::Blind(_) => {}
                 }
             }
+        }
+        // Of a FIN, the server's own close is ruled out by its headers, or by payload after it.
+        if case.suspicion == Suspicion::Close
+            && case.named == Direction::Down
+            && !ordinary
+            && (own_headers(flow, around) == Some(false) || counts("rst.alive_after", flow, around))
+        {
+            ruled_out.push("server_close");
         }
         Self {
             case,
@@ -351,6 +361,22 @@ fn innocent_cause(flow: &FlowFacts, around: &CaptureFacts) -> &'static str {
         .map_or(UNEXPLAINED, |rule| rule.name)
 }
 
+/// Measures `rst.other_names`.
+fn compare_names(weighed: &mut [Weighing<'_>], flows: &[FlowFacts]) {
+    let Some(rule) = RULES.iter().find(|rule| rule.name == "rst.other_names") else {
+        return;
+    };
+    let lived = other_names::Lived::of(flows);
+    for weighing in weighed
+        .iter_mut()
+        .filter(|weighing| !weighing.evidence.is_empty())
+    {
+        if let Weighed::Evidence(fact) = rule.decide(lived.beside(&weighing.case)) {
+            weighing.evidence.push(fact);
+        }
+    }
+}
+
 /// Forged flows that a mark is compared with. Beyond a few hundred one more says nothing new; the limit keeps the whole linear.
 const ENOUGH: usize = 256;
 
@@ -382,7 +408,7 @@ fn share_marks(weighed: &mut [Weighing<'_>]) {
     }
 }
 
-/// Findings on the tries of one client for one name at one server become one finding, which the strongest of them shows.
+/// Findings on the tries of one client for one name at one server become one finding: the strongest of them gives score and evidence, the packets of the others that show the same stand beside its own.
 fn join_retries(mut findings: Vec<(Finding, &FlowFacts)>) -> Vec<Finding> {
     findings.sort_by_key(|(finding, _)| (finding.time, finding.frame));
     let mut joined: Vec<(Finding, &FlowFacts)> = Vec::new();
@@ -399,20 +425,24 @@ fn join_retries(mut findings: Vec<(Finding, &FlowFacts)>) -> Vec<Finding> {
         match joined.iter_mut().rev().take(64).find(same) {
             Some((set, _)) => {
                 set.flows.extend(&finding.flows);
-                for fact in finding.evidence {
-                    match set
-                        .evidence
-                        .iter_mut()
-                        .find(|kept| kept.rule == fact.rule && kept.supports == fact.supports)
-                    {
-                        Some(kept) => {
-                            kept.frames.extend(fact.frames);
-                            kept.frames.truncate(FRAMES_CITED);
-                        }
-                        None => set.evidence.push(fact),
+                let (mut kept, other) = if finding.score > set.score {
+                    set.score = finding.score;
+                    set.ruled_out = finding.ruled_out;
+                    (finding.evidence, std::mem::take(&mut set.evidence))
+                } else {
+                    (std::mem::take(&mut set.evidence), finding.evidence)
+                };
+                for fact in &mut kept {
+                    let same = other
+                        .iter()
+                        .find(|other| other.rule == fact.rule && other.supports == fact.supports);
+                    if let Some(same) = same {
+                        fact.frames.extend(&same.frames);
+                        fact.frames.sort_unstable();
+                        fact.frames.truncate(FRAMES_CITED);
                     }
                 }
-                set.score = set.score.max(finding.score);
+                set.evidence = kept;
             }
             None => joined.push((finding, flow)),
         }

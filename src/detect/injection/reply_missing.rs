@@ -33,9 +33,9 @@ pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Rea
         u8::from(stands_in),
         [said.frame, case.first.frame],
         if stands_in {
-            "a bare reset where the server's first bytes were due, and none of its bytes ever"
+            "a bare end where the server's first bytes were due, and none of its bytes ever"
         } else {
-            "the reset does not stand for the server's first answer"
+            "it does not stand for the server's first answer"
         },
     )
 }

@@ -7,9 +7,9 @@ use crate::facts::{CaptureFacts, FlowFacts};
 use super::{
     acknowledgement, alive_after, both_ends, burst, clock, controls_live, fin_timestamps_missing,
     fin_unanswered, header_unlike, hop_limit, hop_limit_handshake, hop_limit_siblings, ip_id,
-    ip_id_copied, payload, repeats, reply_missing, same_box, second_reset, sequence_behind,
-    stepped, timestamps_missing, too_fast, train, trigger, unasked, uneven, window_copied,
-    window_unlike,
+    ip_id_copied, other_names, payload, repeats, reply_missing, same_box, second_reset,
+    sequence_behind, stepped, timestamps_missing, too_fast, train, trigger, unasked, uneven,
+    window_copied, window_unlike,
 };
 
 /// Logarithm of the odds that a reset, of which nothing is known yet, is forged. Most resets are honest: in public captures 227 of 275 judged
@@ -82,6 +82,7 @@ pub(crate) const RULES: &[Rule] = &[
     rule("rst.trigger",            trigger::measure,                &trigger::ABOUT,                at_least(1.0),          "resets",  [0.9, -0.4], "Raman et al. (SIGCOMM 2023), stage PSH"),
     rule("rst.repeats",            repeats::measure,                &repeats::ABOUT,                at_least(1.0),          "flows",   [0.8, -0.2], "labelled captures"),
     rule("rst.controls_live",      controls_live::measure,          &controls_live::ABOUT,          at_least(1.0),          "flows",   [0.3,  0.0], "labelled captures"),
+    rule("rst.other_names",        other_names::measure,            &other_names::ABOUT,            at_least(1.0),          "flows",   [1.0,  0.0], "a control name at the same address; labelled captures"),
     rule("rst.same_box",           same_box::measure,               &same_box::ABOUT,               at_least(2.0),          "flows",   [0.8,  0.0], "labelled captures"),
 ];
 

@@ -3,7 +3,7 @@
 use crate::detect::rule::{About, Reading};
 use crate::facts::{CaptureFacts, FlowFacts, PacketFact};
 
-use super::case::{Case, NO_CASE, Suspicion};
+use super::case::{Case, NO_CASE, Suspicion, count};
 
 pub(in crate::detect) const ABOUT: About = About {
     measures: "different sequence numbers among resets within one second that answer no segment",
@@ -46,7 +46,7 @@ pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Rea
     Reading::measured(
         numbers.len() as f64,
         aimed.iter().map(|suspect| suspect.frame),
-        format!("{} resets at {}", aimed.len(), offsets.join(", ")),
+        format!("{} at {}", count(aimed.len(), "reset"), offsets.join(", ")),
     )
 }
 

@@ -190,8 +190,7 @@ impl Story {
         let asked = self
             .packets
             .iter()
-            .filter(|packet| packet.direction == Some(direction))
-            .next_back()
+            .rfind(|packet| packet.direction == Some(direction))
             .map_or(0, |packet| packet.ack);
         let (ip_id, next) = (self.ends[from].ip_id, self.ends[from].next);
         self = self.send(from, 0x04, 0);

@@ -3,7 +3,7 @@
 use crate::detect::rule::{About, Reading};
 use crate::facts::{CaptureFacts, FlowFacts};
 
-use super::case::{Case, NO_CASE, Suspicion};
+use super::case::{Case, NO_CASE, Suspicion, count};
 
 pub(in crate::detect) const ABOUT: About = About {
     measures: "resets with ACK, without TCP time stamps, in the name of a side whose every other packet carries them",
@@ -48,8 +48,8 @@ pub(super) fn judge(case: &Case<'_>) -> Reading {
         .map(|suspect| suspect.frame)
         .collect();
     let text = format!(
-        "{} packets without time stamps; {with} others of the same side all carry them",
-        bare.len()
+        "{} without time stamps, as all {with} others of the same side have",
+        count(bare.len(), "packet")
     );
     Reading::measured(bare.len() as f64, bare, text)
 }

@@ -3,7 +3,7 @@
 use crate::detect::rule::{About, Reading};
 use crate::facts::{CaptureFacts, FlowFacts};
 
-use super::case::{Case, NO_CASE, Suspicion};
+use super::case::{Case, NO_CASE, Suspicion, count};
 
 pub(in crate::detect) const ABOUT: About = About {
     measures: "resets without ACK whose number no segment of the other side acknowledged shortly before",
@@ -34,7 +34,10 @@ pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Rea
         .filter(|suspect| !suspect.is_ack() && !case.may_answer(suspect))
         .map(|suspect| suspect.frame)
         .collect();
-    let text = format!("{} resets without ACK that answer nothing", unasked.len());
+    let text = format!(
+        "{} without ACK that answers no segment",
+        count(unasked.len(), "reset")
+    );
     Reading::measured(unasked.len() as f64, unasked, text)
 }
 

@@ -3,7 +3,7 @@
 use crate::detect::rule::{About, Reading};
 use crate::facts::{CaptureFacts, FlowFacts};
 
-use super::case::{Case, NO_CASE};
+use super::case::{Case, NO_CASE, count};
 
 pub(in crate::detect) const ABOUT: About = About {
     measures: "factor between a reset's window and the nearest one of the named side's other packets, windows of 0 left out",
@@ -42,10 +42,10 @@ pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Rea
         farthest.0,
         case.frames(),
         format!(
-            "window {}, {:.1} times off the nearest of the same side's {} packets",
+            "window {}, {:.1} times off the nearest of the same side's {}",
             farthest.1,
             farthest.0,
-            own.len()
+            count(own.len(), "packet")
         ),
     )
 }

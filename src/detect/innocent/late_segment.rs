@@ -1,11 +1,12 @@
 //! `late_segment`: a closed socket answers what came too late.
 
 use crate::detect::injection::case::{Case, NO_CASE, Suspicion, fins};
+use crate::detect::injection::own_headers;
 use crate::detect::rule::{About, Reading};
 use crate::facts::{CaptureFacts, FlowFacts};
 
 pub(in crate::detect) const ABOUT: About = About {
-    measures: "whether the named side had sent its FIN, or both sides had ended, before its reset",
+    measures: "whether the named side had sent its FIN before its reset, or the other side its own after both had spoken, or its reset",
     why: "a socket that was closed answers every later segment with a reset (RFC 9293, section 3.10.7.1)",
     innocent: &[],
     blind_to: "a FIN that the capture missed",
@@ -28,16 +29,23 @@ pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Rea
             reset.direction == Some(case.named.reverse()) && case.is_before(reset) && reset.is_ack()
         })
         .filter(|_| case.may_answer(case.first));
-    match fin.or(reset) {
+    // With the named side's own headers it is a close of its own. Who said all it wanted is past any interference: a box on the way that clears the connection then does no harm.
+    let spoke = case
+        .ordinary()
+        .any(|packet| packet.payload > 0 && case.is_before(packet));
+    let done = fins(flow, case.named.reverse())
+        .find(|fin| case.is_before(fin))
+        .filter(|_| spoke && own_headers(flow, around) == Some(false));
+    match fin.or(reset).or(done) {
         Some(end) => Reading::measured(
             1,
             [end.frame, case.first.frame],
-            "the connection had ended before the reset",
+            "one side had ended the connection before the reset",
         ),
         None => Reading::measured(
             0,
             case.frames(),
-            "the named side had not ended the connection before",
+            "neither side had ended the connection before",
         ),
     }
 }
@@ -56,6 +64,19 @@ mod tests {
             .fin_down()
             .data_up(30)
             .closed_down()
+            .build();
+        assert_eq!(value(&measure(&flow, &around())), Some(1.0));
+    }
+
+    #[test]
+    fn a_reset_after_the_others_fin_ends_what_was_ended() {
+        let flow = Story::new()
+            .handshake(40)
+            .hello()
+            .data_down(600)
+            .data_down(600)
+            .fin_up()
+            .forge_with(|_| {})
             .build();
         assert_eq!(value(&measure(&flow, &around())), Some(1.0));
     }

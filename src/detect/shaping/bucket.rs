@@ -324,6 +324,10 @@ fn run(steps: &[Step], rate: f64, burst: f64) -> Outcome {
 }
 
 /// Fits a bucket to a record; none where too little was lost.
+#[allow(
+    clippy::too_many_lines,
+    reason = "one search, each step of which needs what the steps before it found"
+)]
 pub(in crate::detect) fn fit(ledger: &Ledger) -> Option<Fit> {
     let first_loss = ledger.sent.iter().position(|sent| sent.lost)?;
     let before = &ledger.sent[..first_loss];

@@ -1,7 +1,7 @@
 //! Judges rates and losses: a policer, a shaper, a share dropped at random, or nobody's doing.
 //!
-//! Each direction of a flow becomes a [`Ledger`](ledger::Ledger) of transmissions with their fates, whatever side the capture was taken on. A token bucket is
-//! fitted to the losses and a queue to the delays, once a case; the rules then read the [`Case`], and the table says what counts. Nothing here is called likely
+//! Each direction of a flow becomes a `Ledger` of transmissions with their fates, whatever side the capture was taken on. A token bucket is
+//! fitted to the losses and a queue to the delays, once a case; the rules then read the `Case`, and the table says what counts. Nothing here is called likely
 //! unless other traffic of the same client shows what the line could do.
 
 use crate::facts::{CaptureFacts, FlowFacts};

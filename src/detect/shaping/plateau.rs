@@ -114,6 +114,7 @@ fn growth(answers: &[Arrival], onset: i64) -> f64 {
 
 /// The longest final stretch that stays within a few packets of a line.
 fn straight(arrivals: &[Arrival]) -> Option<Plateau> {
+    const TRIES: usize = 48;
     if arrivals.len() < SHORTEST.0 {
         return None;
     }
@@ -126,7 +127,6 @@ fn straight(arrivals: &[Arrival]) -> Option<Plateau> {
         sums.push(sum);
     }
     let largest = f64::from(arrivals.iter().map(|(_, bytes)| *bytes).max()?);
-    const TRIES: usize = 48;
     for attempt in 0..TRIES {
         let start = end * attempt * 7 / (TRIES * 10);
         let (first, last) = (*arrivals.get(start)?, *arrivals.get(end)?);

@@ -51,6 +51,10 @@ pub(in crate::detect) fn queue(ledger: &Ledger) -> Option<Queue> {
     }
 }
 
+#[allow(
+    clippy::too_many_lines,
+    reason = "one search, each step of which needs what the steps before it found"
+)]
 fn stand(ledger: &Ledger, delays: &[Delay], behind: bool) -> Option<Queue> {
     if delays.len() < 2 * STRETCH_PACKETS {
         return None;

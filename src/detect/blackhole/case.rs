@@ -1,0 +1,470 @@
+//! Which side fell silent, what the other one tried meanwhile, and how far the conversation had come.
+
+use crate::detect::injection::case::siblings;
+use crate::facts::{CaptureFacts, FlowFacts, PacketFact, PacketKind, Role, Summary, Vantage};
+use crate::types::{Direction, Frame, Protocol, Timestamp};
+
+/// How far the conversation had come when the silence began.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(in crate::detect) enum Stage {
+    /// The opening SYN (or the SYN/ACK, at the server) was never answered.
+    Syn,
+    /// The handshake worked, and the first payload of one side was never answered.
+    Hello,
+    /// Payload had gone both ways; then one side's packets stayed unanswered.
+    Later,
+    /// The peer stopped in the middle of what it was sending; the one who waits has nothing to repeat.
+    Stalled,
+    /// QUIC Initials without an answer, or with so little that the handshake never ends.
+    Quic,
+    /// STUN requests without any answer.
+    Stun,
+    /// STUN requests that were answered here and repeated nevertheless: the answers do not arrive.
+    StunAnswersLost,
+    /// Media sent after STUN had worked, and nothing back.
+    Media,
+}
+
+/// One silence.
+pub(in crate::detect) struct Case<'f> {
+    /// The flow.
+    pub(in crate::detect) flow: &'f FlowFacts,
+    /// The direction in which somebody tries (or waits); the silence comes from the other side.
+    pub(in crate::detect) tries_from: Direction,
+    /// How far it had come.
+    pub(in crate::detect) stage: Stage,
+    /// When the silence began: the first unanswered packet, or the last one heard.
+    pub(in crate::detect) since: Timestamp,
+    /// Until when the silence was watched: the end of the capture, or when the one who tried gave up with a reset.
+    pub(in crate::detect) until: Timestamp,
+    /// Independent tries: packets that demand an answer, in groups that lie apart, each with time left for its answer.
+    pub(in crate::detect) tries: Vec<&'f PacketFact>,
+    /// The silent side's packets since then that advanced nothing.
+    pub(in crate::detect) repeats: Vec<&'f PacketFact>,
+}
+
+/// Packets nearer together than this are one try: a lost packet and its neighbour are often lost together, and a tail loss probe follows within two
+/// round trips (RFC 8985, section 7.2).
+const ONE_TRY_NS: i64 = 150_000_000;
+
+/// Time that an answer must have had before the capture ended: the first retransmission timer (RFC 6298, section 2), which is meant to exceed any
+/// usual round trip.
+const ANSWER_NS: i64 = 1_000_000_000;
+
+/// A download without a further packet for less than this is not yet a stall.
+const STALL_NS: i64 = 3_000_000_000;
+
+/// Least media packets (20 ms apart as usual: five seconds) before their one-sidedness is looked at. Comfort noise of a muted side (RFC 3389) comes more
+/// often.
+const MEDIA_PACKETS: u32 = 250;
+
+impl<'f> Case<'f> {
+    /// The silence that a capture at this vantage can judge: what the host next to the capture does not send is its own doing.
+    pub(in crate::detect) fn of(flow: &'f FlowFacts, around: &CaptureFacts) -> Option<Self> {
+        if flow.detail.one_way && !barely_two_way(flow, around) {
+            return None;
+        }
+        let views: &[Direction] = match around.vantage.value {
+            Vantage::Client => &[Direction::Up],
+            Vantage::Server => &[Direction::Down],
+            Vantage::Path => &[Direction::Up, Direction::Down],
+        };
+        views
+            .iter()
+            .filter_map(|from| match flow.summary.key.protocol {
+                Protocol::Tcp => Self::tcp(flow, *from),
+                Protocol::Udp => Self::udp(flow, *from),
+            })
+            .max_by_key(|case| case.tries.len())
+    }
+
+    fn tcp(flow: &'f FlowFacts, from: Direction) -> Option<Self> {
+        let detail = &flow.detail;
+        let (own, peer) = (detail.side(from), detail.side(from.reverse()));
+        let suffix = &own.unanswered;
+        let stalled_since = peer.last_packet.map(|(time, _)| time);
+        // what was never acknowledged, also where the silent side still says something else (a FIN, old payload)
+        let unacked = |packet: &PacketFact| {
+            packet.kind == PacketKind::Tcp
+                && packet.direction == Some(from)
+                && !packet.is_rst()
+                && packet.seq_end() > own.acked
+                && demands_an_answer(packet)
+        };
+        let asked_since = detail
+            .packets
+            .iter()
+            .find(|packet| unacked(packet))
+            .map(|packet| packet.time)
+            .or(suffix.since);
+        let since = asked_since.or(stalled_since)?;
+        // a reset in the silent side's name is an answer, whoever sent it
+        if detail
+            .resets
+            .iter()
+            .any(|reset| reset.direction != Some(from) && reset.time >= since)
+        {
+            return None;
+        }
+        let until = detail
+            .resets
+            .iter()
+            .filter(|reset| reset.direction == Some(from) && reset.time >= since)
+            .map(|reset| reset.time)
+            .min()
+            .unwrap_or(detail.observed_until)
+            .min(detail.observed_until);
+        let demands: Vec<&PacketFact> = detail
+            .packets
+            .iter()
+            .filter(|packet| {
+                asked_since.is_some()
+                    && packet.kind == PacketKind::Tcp
+                    && packet.direction == Some(from)
+                    && packet.time >= since
+                    && !packet.is_rst()
+                    && demands_an_answer(packet)
+                    && (packet.seq_end() > own.acked
+                        || matches!(packet.role, Role::KeepAlive | Role::WindowProbe))
+            })
+            .collect();
+        let said_more = demands.iter().any(|packet| {
+            packet.payload > 0 && !matches!(packet.role, Role::KeepAlive | Role::WindowProbe)
+                || packet.is_syn()
+                || packet.is_syn_ack()
+        });
+        let peer_silent = peer.last_packet.is_none();
+        // an acknowledgement of the client shows an answer that the capture missed
+        let answered = demands.iter().any(|packet| packet.is_ack());
+        let wordless = flow.summary.tally(from.reverse()).data_packets == 0;
+        let stage = if said_more {
+            match from {
+                Direction::Up if peer_silent && own.syns > 0 && !answered => Stage::Syn,
+                // a client that does not repeat its SYN wanted no connection: a scanner, or a flood in others' names
+                Direction::Down if own.syns > 0 && own.acked == 0 && peer.syns < 2 => return None,
+                Direction::Down if own.syns > 0 && own.acked == 0 => Stage::Syn,
+                Direction::Up
+                    if wordless
+                        && (detail.from_start || detail.recognised.hello_frame.is_some()) =>
+                {
+                    Stage::Hello
+                }
+                Direction::Down
+                    if own.acked <= 1
+                        && (detail.from_start
+                            || detail.recognised.server_hello_frame.is_some()) =>
+                {
+                    Stage::Hello
+                }
+                _ => Stage::Later,
+            }
+        } else if from == Direction::Up
+            && !wordless
+            && peer.fin.is_none()
+            && (own.fin.is_none() || asked_since.is_some())
+            && stalled_since.is_some_and(|last| until.since(last) >= STALL_NS)
+            && own.new_bytes > 0
+        {
+            Stage::Stalled
+        } else if from == Direction::Up
+            && wordless
+            && own.new_bytes > 0
+            && detail.from_start
+            && peer.fin.is_none()
+            && stalled_since.is_some_and(|last| until.since(last) >= STALL_NS)
+            && (own.fin.is_none() || asked_since.is_some())
+        {
+            // the hello was acknowledged, and that was all
+            Stage::Hello
+        } else {
+            return None;
+        };
+        let since = match stage {
+            Stage::Stalled => stalled_since?,
+            Stage::Hello if !said_more => stalled_since?,
+            _ => since,
+        };
+        let repeats = detail
+            .packets
+            .iter()
+            .filter(|packet| {
+                packet.kind == PacketKind::Tcp
+                    && packet.direction == Some(from.reverse())
+                    && packet.time > since
+            })
+            .collect();
+        Some(Self {
+            flow,
+            tries_from: from,
+            stage,
+            since,
+            until,
+            tries: apart(demands.into_iter(), detail.observed_until),
+            repeats,
+        })
+    }
+
+    fn udp(flow: &'f FlowFacts, from: Direction) -> Option<Self> {
+        let detail = &flow.detail;
+        let (client, server) = (&detail.client, &detail.server);
+        let of = |kind: PacketKind| {
+            detail
+                .packets
+                .iter()
+                .filter(move |packet| packet.is_up() && packet.kind == kind)
+        };
+        let unheard = flow.summary.down.packets == 0;
+        let (stage, since, tries): (Stage, Timestamp, Vec<&PacketFact>) = match from {
+            Direction::Up if client.quic_initials >= 1 || is_quic(flow) => {
+                let heard = detail.server.last_packet.map(|(time, _)| time);
+                let sent = detail.packets.iter().filter(|packet| {
+                    packet.is_up() && heard.is_none_or(|heard| packet.time > heard)
+                });
+                let shaken = detail
+                    .packets
+                    .iter()
+                    .any(|packet| packet.is_down() && packet.kind == PacketKind::QuicShort);
+                (
+                    if shaken { Stage::Later } else { Stage::Quic },
+                    sent.clone().next()?.time,
+                    apart(sent, detail.observed_until),
+                )
+            }
+            Direction::Up if unheard && client.stun_requests >= 2 => (
+                Stage::Stun,
+                flow.summary.first,
+                apart(of(PacketKind::StunRequest), detail.observed_until),
+            ),
+            // a short snap length hides what the requests are
+            Direction::Up if unheard && is_relay(flow) && detail.snapped > 0 => (
+                Stage::Stun,
+                flow.summary.first,
+                apart(of(PacketKind::Datagram), detail.observed_until),
+            ),
+            Direction::Up
+                if (server.stun_responses > 0 || is_relay(flow) || flow.summary.service != 0)
+                    && media(flow) >= MEDIA_PACKETS =>
+            {
+                let one_way = client.rtp >= MEDIA_PACKETS && server.rtp == 0;
+                let since = if one_way {
+                    detail
+                        .packets
+                        .iter()
+                        .find(|packet| packet.is_up() && packet.kind == PacketKind::Rtp)?
+                        .time
+                } else {
+                    client.unanswered.since?
+                };
+                let sent = detail.packets.iter().filter(|packet| {
+                    packet.is_up() && packet.time >= since && is_media(packet.kind)
+                });
+                (Stage::Media, since, apart(sent, detail.observed_until))
+            }
+            Direction::Down if server.stun_responses >= 2 => {
+                // the client repeats one request although its answer passed here
+                let first = of(PacketKind::StunRequest).next()?;
+                let same = of(PacketKind::StunRequest)
+                    .filter(|packet| packet.number == first.number && packet.frame != first.frame);
+                let other = detail
+                    .packets
+                    .iter()
+                    .any(|packet| packet.is_up() && packet.kind != PacketKind::StunRequest);
+                if other {
+                    return None;
+                }
+                (
+                    Stage::StunAnswersLost,
+                    first.time,
+                    apart(same, detail.observed_until),
+                )
+            }
+            _ => return None,
+        };
+        let media_until = detail.client.last_packet.map(|(time, _)| time);
+        Some(Self {
+            flow,
+            tries_from: from,
+            stage,
+            since,
+            until: match stage {
+                Stage::Media => media_until?.min(detail.observed_until),
+                _ => detail.observed_until,
+            },
+            tries,
+            repeats: Vec::new(),
+        })
+    }
+
+    /// Seconds that the silence was watched.
+    pub(in crate::detect) fn silence_s(&self) -> f64 {
+        self.until.seconds_since(self.since)
+    }
+
+    /// The direction whose packets are missing.
+    pub(in crate::detect) const fn silent(&self) -> Direction {
+        self.tries_from.reverse()
+    }
+
+    /// Frames of the tries.
+    pub(in crate::detect) fn frames(&self) -> Vec<Frame> {
+        self.tries.iter().map(|packet| packet.frame).collect()
+    }
+
+    /// Payload bytes that had arrived of what was being sent: down (as the client acknowledged them, where the capture is at the server), else up.
+    pub(in crate::detect) fn delivered(&self, direction: Direction) -> u64 {
+        let side = self.flow.detail.side(direction);
+        if self.flow.summary.key.protocol == Protocol::Udp {
+            return side.new_bytes;
+        }
+        let end = match (self.tries_from, direction) {
+            (Direction::Up, Direction::Down) => side.in_order_end,
+            _ => side.acked,
+        };
+        (end - i64::from(self.flow.detail.from_start)).max(0) as u64
+    }
+
+    /// Packets of both directions until the silence, repeats left out.
+    pub(in crate::detect) fn packets_before(&self) -> u64 {
+        let before = self
+            .flow
+            .detail
+            .packets
+            .iter()
+            .filter(|packet| {
+                packet.time <= self.since
+                    && packet.kind != PacketKind::Icmp
+                    && !matches!(packet.role, Role::Retransmission | Role::KeepAlive)
+            })
+            .count();
+        before as u64
+            + if self.stage == Stage::Stalled || self.flow.detail.omitted > 0 {
+                u64::from(self.flow.detail.omitted)
+            } else {
+                0
+            }
+    }
+
+    /// The last packet of the silent side before the silence.
+    pub(in crate::detect) fn last_heard(&self) -> Option<Timestamp> {
+        self.flow
+            .detail
+            .packets
+            .iter()
+            .filter(|packet| {
+                packet.direction == Some(self.silent())
+                    && packet.time <= self.since
+                    && packet.kind != PacketKind::Icmp
+            })
+            .map(|packet| packet.time)
+            .max()
+    }
+
+    /// Whether the silent side had spoken before, as far as the capture or the other side's acknowledgements show.
+    pub(in crate::detect) fn spoke(&self) -> bool {
+        self.last_heard().is_some()
+            || self.flow.summary.key.protocol == Protocol::Tcp
+                && self.flow.detail.packets.iter().any(|packet| {
+                    packet.direction == Some(self.tries_from)
+                        && packet.kind == PacketKind::Tcp
+                        && packet.is_ack()
+                        && !packet.is_syn_ack()
+                        && !packet.is_rst()
+                })
+    }
+
+    /// Seconds for which nobody had sent anything when the first unanswered packet was sent.
+    pub(in crate::detect) fn idle_before_s(&self) -> f64 {
+        let first = match (self.stage, self.tries.first()) {
+            (Stage::Stalled, Some(first)) => first.time,
+            _ => self.since,
+        };
+        let before = self
+            .flow
+            .detail
+            .packets
+            .iter()
+            .filter(|packet| packet.time < first && packet.kind != PacketKind::Icmp)
+            .map(|packet| packet.time)
+            .max();
+        before.map_or(0.0, |before| first.seconds_since(before))
+    }
+
+    /// The client's other flows; at the client also those of the address that its host has in the other IP version.
+    pub(in crate::detect) fn others<'a>(&'a self, around: &'a CaptureFacts) -> Vec<&'a Summary> {
+        let own = self.flow.summary.key.a.address;
+        let mut others: Vec<&Summary> = siblings(self.flow, around).collect();
+        if around.vantage.value == Vantage::Client {
+            others.extend(
+                around
+                    .flows
+                    .iter()
+                    .take(4096)
+                    .filter(|other| other.key.a.address.is_v4() != own.is_v4()),
+            );
+        }
+        others
+    }
+}
+
+/// Whether the flow looks one-way only because the capture began after one side fell silent, or lost its only packet: the other one repeats itself, and the client's other
+/// flows are captured both ways.
+fn barely_two_way(flow: &FlowFacts, around: &CaptureFacts) -> bool {
+    flow.detail
+        .client
+        .retransmissions
+        .max(flow.detail.server.retransmissions)
+        >= 2
+        && siblings(flow, around)
+            .filter(|other| other.answered())
+            .count()
+            >= 2
+}
+
+/// Whether the server's port is one at which STUN and TURN relays listen (RFC 8489, section 18.6; Telegram's 1400; Google's 19302 and on).
+pub(in crate::detect) fn is_relay(flow: &FlowFacts) -> bool {
+    matches!(flow.summary.key.b.port, 1400 | 3478..=3481 | 19302..=19309)
+}
+
+fn is_quic(flow: &FlowFacts) -> bool {
+    flow.detail.recognised.application == crate::application::Application::Quic
+}
+
+const fn is_media(kind: PacketKind) -> bool {
+    matches!(
+        kind,
+        PacketKind::Rtp | PacketKind::Datagram | PacketKind::ChannelData
+    )
+}
+
+/// Media packets of the client since the server was last heard, or in all where the server sent none.
+fn media(flow: &FlowFacts) -> u32 {
+    let client = &flow.detail.client;
+    if flow.detail.server.rtp == 0 {
+        client.rtp.max(client.unanswered.tries)
+    } else {
+        client.unanswered.tries
+    }
+}
+
+fn demands_an_answer(packet: &PacketFact) -> bool {
+    packet.payload > 0
+        || packet.flags & 0x03 != 0
+        || matches!(packet.role, Role::KeepAlive | Role::WindowProbe)
+}
+
+/// The packets that begin a try of their own and had time for an answer.
+fn apart<'f>(packets: impl Iterator<Item = &'f PacketFact>, end: Timestamp) -> Vec<&'f PacketFact> {
+    let mut last = None::<Timestamp>;
+    packets
+        .filter(|packet| {
+            let fresh = last.is_none_or(|last| packet.time.since(last) >= ONE_TRY_NS);
+            if fresh {
+                last = Some(packet.time);
+            }
+            fresh && end.since(packet.time) >= ANSWER_NS
+        })
+        .collect()
+}
+
+/// Why a rule has nothing to say on a flow without a case.
+pub(in crate::detect) const NO_CASE: &str = "no side that fell silent while the other one tried";

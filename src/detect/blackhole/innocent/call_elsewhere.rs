@@ -1,0 +1,66 @@
+//! `call_elsewhere`: the call runs over another pair.
+
+use crate::detect::blackhole::case::{Case, NO_CASE, Stage};
+use crate::detect::rule::{About, Reading};
+use crate::facts::{CaptureFacts, FlowFacts};
+
+pub(in crate::detect) const ABOUT: About = About {
+    measures: "other UDP flows of the client with datagrams both ways and not to port 443 or 53 within a minute",
+    why: "ICE tries many pairs and keeps one (RFC 8445); those to a peer behind a NAT stay unanswered",
+    innocent: &[],
+    blind_to: "calls of which only one flow is in the capture",
+};
+
+/// Pairs of one call are tried within this time.
+const MINUTE_NS: i64 = 60_000_000_000;
+
+pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Reading {
+    let Some(case) = Case::of(flow, around) else {
+        return Reading::Blind(NO_CASE);
+    };
+    if case.stage != Stage::Stun {
+        return Reading::Blind(
+            "no unanswered pair; who still sends media has not moved to another",
+        );
+    }
+    let near = |other: &crate::facts::Summary| {
+        other.first.since(case.until) <= MINUTE_NS && case.since.since(other.last) <= MINUTE_NS
+    };
+    let running = case
+        .others(around)
+        .into_iter()
+        .filter(|other| {
+            other.key.protocol == crate::types::Protocol::Udp
+                && other.answered()
+                && !matches!(other.key.b.port, 53 | 443 | 853 | 123 | 5353)
+                && near(other)
+                && (flow.summary.service == 0 || other.service == flow.summary.service)
+        })
+        .count();
+    Reading::measured(
+        running as u32,
+        case.frames(),
+        format!("{running} other flows of a call were answered"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::blackhole::testing::{Tale, among, value};
+
+    #[test]
+    fn a_pair_that_works_excuses_those_that_do_not() {
+        let flow = Tale::new().stun_requests(6).build(10);
+        let mut around = among(&flow, 0..80);
+        around.flows[1].key.protocol = crate::types::Protocol::Udp;
+        around.flows[1].key.b.port = 3478;
+        assert_eq!(value(&measure(&flow, &around)), Some(1.0));
+    }
+
+    #[test]
+    fn controls_over_tcp_do_not() {
+        let flow = Tale::new().stun_requests(6).build(10);
+        assert_eq!(value(&measure(&flow, &among(&flow, 0..80))), Some(0.0));
+    }
+}

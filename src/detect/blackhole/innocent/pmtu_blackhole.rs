@@ -1,0 +1,56 @@
+//! `pmtu_blackhole`: only large packets vanish.
+
+use crate::detect::blackhole::case::{Case, NO_CASE};
+use crate::detect::rule::{About, Reading};
+use crate::facts::{CaptureFacts, FlowFacts};
+
+pub(in crate::detect) const ABOUT: About = About {
+    measures: "1 where every unanswered packet is larger than 1280 bytes and the peer reports a smaller one behind it as arrived (SACK)",
+    why: "a tunnel with a small MTU drops what does not fit; the kernel recovers with smaller segments after some tries",
+    innocent: &[],
+    blind_to: "paths that drop small packets too",
+};
+
+pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Reading {
+    let Some(case) = Case::of(flow, around) else {
+        return Reading::Blind(NO_CASE);
+    };
+    if flow.summary.key.protocol != crate::types::Protocol::Tcp {
+        return Reading::Blind("datagrams are not acknowledged");
+    }
+    let largest = flow.detail.side(case.tries_from).unanswered.largest;
+    if case.tries.is_empty() {
+        return Reading::Blind("no unanswered packet whose size could tell");
+    }
+    // RFC 8200, section 5: every IPv6 path carries 1280 bytes, and IPv4 tunnels are built for as much
+    let large_only = case.tries.iter().all(|packet| packet.ip_length > 1280);
+    let smaller_arrived = case.repeats.iter().any(|packet| packet.sack_high.is_some());
+    Reading::measured(
+        u32::from(large_only && smaller_arrived),
+        case.frames(),
+        format!("the largest unanswered packet has {largest} bytes"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::blackhole::testing::{Tale, around, value};
+
+    #[test]
+    fn a_small_hello_fits_any_path() {
+        let flow = Tale::new().handshake(40).hello().again(5).build(10);
+        assert_eq!(value(&measure(&flow, &around())), Some(0.0));
+    }
+
+    #[test]
+    fn a_full_segment_whose_small_neighbour_is_reported_fits() {
+        let flow = Tale::new()
+            .handshake(40)
+            .ask(1448)
+            .sacked(1500)
+            .again(4)
+            .build(10);
+        assert_eq!(value(&measure(&flow, &around())), Some(1.0));
+    }
+}

@@ -1,0 +1,484 @@
+//! Judges silence: did somebody make it, or did it just happen?
+//!
+//! Absence is earned: tries that went unanswered, time for the answers, and something else of the client that worked meanwhile.
+
+pub(in crate::detect) mod case;
+pub(in crate::detect) mod innocent;
+pub(crate) mod rules;
+
+pub(in crate::detect) mod alive;
+mod budget;
+mod call;
+mod chance;
+mod constant;
+mod groups;
+mod known_server;
+mod lasting;
+mod other_quic;
+mod parallel;
+mod peer_repeats;
+mod same_service;
+#[cfg(test)]
+pub(in crate::detect) mod testing;
+mod together;
+mod tries;
+mod unfinished;
+
+use crate::facts::{CaptureFacts, FlowFacts};
+use crate::types::Direction;
+
+use super::finding::{Evidence, Finding, Level, Mechanism, Parameter};
+use super::judged::Judged;
+use super::rule::{Reading, Weighed};
+use case::{Case, Stage};
+use groups::Mark;
+use rules::{INNOCENT, PRIOR, RULES};
+
+/// A silence of which nothing innocent and nothing made could be shown.
+const UNEXPLAINED: &str = "unexplained";
+
+/// Most frames that one evidence of a finding cites.
+const FRAMES_CITED: usize = 32;
+
+/// Judges every flow in which one side fell silent while the other one tried or waited. `wanted` says which flows may yield findings; the
+/// others get their cause all the same.
+pub fn judge(
+    flows: &[FlowFacts],
+    around: &CaptureFacts,
+    wanted: &dyn Fn(&FlowFacts) -> bool,
+) -> Judged {
+    let mut judged = Judged::default();
+    let mut weighed: Vec<Weighing<'_>> = flows
+        .iter()
+        .filter_map(|flow| Case::of(flow, around))
+        .map(|case| Weighing::new(case, around))
+        .collect();
+    compare(&mut weighed, flows);
+    let mut findings: Vec<(Finding, &FlowFacts)> = Vec::new();
+    for weighing in weighed {
+        let flow = weighing.case.flow;
+        let score = weighing.score();
+        let mechanism = weighing.mechanism();
+        if Level::of(score) >= Some(Level::Likely) {
+            judged.causes.push((flow.index, mechanism.name()));
+        } else {
+            if weighing.case.tries.len() >= 3 {
+                judged.causes.push((flow.index, weighing.innocent_cause()));
+            }
+            if let Some(why) = weighing.missing() {
+                judged.blind.push((flow.index, why));
+            }
+        }
+        if Level::of(score).is_some() && wanted(flow) {
+            findings.push((weighing.finding(score, mechanism), flow));
+        }
+    }
+    judged.findings = join(findings);
+    judged.causes.sort_unstable();
+    judged.blind.sort_unstable();
+    judged
+}
+
+/// One case with all rules applied.
+struct Weighing<'f> {
+    case: Case<'f>,
+    mark: Mark,
+    evidence: Vec<Evidence>,
+    fits: Vec<&'static str>,
+    ruled_out: Vec<&'static str>,
+}
+
+impl<'f> Weighing<'f> {
+    fn new(case: Case<'f>, around: &CaptureFacts) -> Self {
+        let mut weighing = Self {
+            mark: groups::mark(&case),
+            case,
+            evidence: Vec::new(),
+            fits: Vec::new(),
+            ruled_out: Vec::new(),
+        };
+        let flow = weighing.case.flow;
+        for rule in RULES {
+            if let Weighed::Evidence(fact) = rule.weigh(flow, around) {
+                weighing.evidence.push(fact);
+            }
+        }
+        for rule in INNOCENT {
+            match rule.weigh(flow, around) {
+                Weighed::Evidence(fact) if fact.supports => {
+                    weighing.fits.push(rule.name);
+                    weighing.evidence.push(Evidence {
+                        supports: false,
+                        ..fact
+                    });
+                }
+                Weighed::Evidence(_) => weighing.ruled_out.push(rule.name),
+                Weighed::Blind(_) => {}
+            }
+        }
+        weighing
+    }
+
+    fn score(&self) -> f64 {
+        let sum: f64 = self.evidence.iter().map(|fact| fact.weight).sum();
+        let score = 1.0 / (1.0 + (-(PRIOR + sum)).exp());
+        // without anything else that worked meanwhile, silence is only silence
+        if self.supports("silence.alive") {
+            score
+        } else {
+            score.min(0.79)
+        }
+    }
+
+    fn supports(&self, rule: &str) -> bool {
+        self.evidence
+            .iter()
+            .any(|fact| fact.supports && fact.rule == rule)
+    }
+
+    fn innocent_cause(&self) -> &'static str {
+        self.fits.first().copied().unwrap_or(UNEXPLAINED)
+    }
+
+    /// What kept the flow from being judged.
+    fn missing(&self) -> Option<&'static str> {
+        if self.case.stage == Stage::Stalled {
+            None
+        } else if self.case.tries.len() < 3 {
+            Some("too few tries before the flow or the capture ended")
+        } else if !self
+            .evidence
+            .iter()
+            .any(|fact| fact.rule == "silence.alive")
+        {
+            Some("silent, and no other flow of the client to compare with")
+        } else {
+            None
+        }
+    }
+
+    fn mechanism(&self) -> Mechanism {
+        match self.case.stage {
+            Stage::Syn => Mechanism::SynUnanswered,
+            Stage::Hello if self.supports("silence.parallel") => Mechanism::ConnectionLimit,
+            Stage::Hello => Mechanism::HelloUnanswered,
+            Stage::Later if self.supports("silence.together") => Mechanism::EndpointKilled,
+            Stage::Later if self.supports("silence.budget") => Mechanism::StalledAfterBytes,
+            Stage::Later => Mechanism::DelayedDrop,
+            Stage::Stalled => Mechanism::StalledAfterBytes,
+            Stage::Quic => Mechanism::QuicInitialUnanswered,
+            Stage::Stun | Stage::StunAnswersLost | Stage::Media => Mechanism::MediaUnanswered,
+        }
+    }
+
+    /// Which direction was cut, as far as it shows.
+    fn direction(&self) -> Option<Direction> {
+        match self.case.stage {
+            Stage::Stalled | Stage::StunAnswersLost => Some(Direction::Down),
+            _ if self.case.tries_from == Direction::Down => Some(Direction::Down),
+            _ if self.supports("silence.peer_repeats") => Some(Direction::Up),
+            _ => None,
+        }
+    }
+
+    fn finding(self, score: f64, mechanism: Mechanism) -> Finding {
+        let direction = self.direction();
+        let Self {
+            case,
+            mut evidence,
+            ruled_out,
+            ..
+        } = self;
+        evidence.retain(|fact| fact.weight != 0.0);
+        evidence.sort_by(|a, b| {
+            b.weight
+                .abs()
+                .total_cmp(&a.weight.abs())
+                .then(a.rule.cmp(b.rule))
+        });
+        for fact in &mut evidence {
+            fact.frames.truncate(FRAMES_CITED);
+        }
+        let tries = case.tries.len() as u64;
+        let mut parameters = vec![
+            ("attempts", Parameter::Integer(tries)),
+            (
+                "silence_s",
+                Parameter::Number((case.silence_s() * 1000.0).round() / 1000.0),
+            ),
+        ];
+        let (down, up) = (
+            case.delivered(Direction::Down),
+            case.delivered(Direction::Up),
+        );
+        if mechanism == Mechanism::StalledAfterBytes {
+            parameters.push(("bytes_delivered", Parameter::Integer(down.max(up))));
+            parameters.push((
+                "packets_delivered",
+                Parameter::Integer(case.packets_before()),
+            ));
+        }
+        let first = case.tries.first();
+        let time = first.map_or(case.since, |packet| packet.time);
+        let frame = first.map(|packet| packet.frame).or_else(|| {
+            case.flow
+                .detail
+                .side(case.silent())
+                .last_packet
+                .map(|(_, frame)| frame)
+        });
+        Finding {
+            mechanism,
+            score,
+            direction,
+            flows: vec![case.flow.index],
+            time,
+            frame: frame.unwrap_or(case.flow.summary.first_frame),
+            parameters,
+            summary: summary(&case, mechanism, down.max(up)),
+            evidence,
+            ruled_out,
+        }
+    }
+}
+
+fn summary(case: &Case<'_>, mechanism: Mechanism, delivered: u64) -> String {
+    let (tries, seconds) = (case.tries.len(), case.silence_s());
+    let host = case
+        .flow
+        .detail
+        .host
+        .as_ref()
+        .map_or_else(String::new, |(name, _)| format!(" for {name}"));
+    let server = case.tries_from == Direction::Down;
+    let what = match mechanism {
+        Mechanism::SynUnanswered if server => "SYN/ACK never acknowledged",
+        Mechanism::SynUnanswered => "SYN never answered",
+        Mechanism::HelloUnanswered if server => "server's first answer never acknowledged",
+        Mechanism::HelloUnanswered => "hello never answered",
+        Mechanism::ConnectionLimit => "further connection stalls in the handshake",
+        Mechanism::EndpointKilled => "living flows to one address and port silenced together",
+        Mechanism::QuicInitialUnanswered => "QUIC Initials never answered",
+        Mechanism::MediaUnanswered if case.stage == Stage::Media => "call's media goes one way",
+        Mechanism::MediaUnanswered => "call's relay never answers",
+        Mechanism::StalledAfterBytes => {
+            return format!(
+                "transfer frozen after {delivered} bytes{host}, {seconds:.0} s of silence"
+            );
+        }
+        _ => "silenced shortly after the handshake",
+    };
+    format!("{what}{host}: {tries} tries, {seconds:.0} s of silence")
+}
+
+/// Measures what several silenced flows show together.
+fn compare(weighed: &mut [Weighing<'_>], flows: &[FlowFacts]) {
+    let marks: Vec<Mark> = weighed
+        .iter()
+        .filter(|weighing| weighing.score() >= 0.3)
+        .map(|weighing| weighing.mark.clone())
+        .collect();
+    let siblings = groups::siblings_of(&marks, flows);
+    for weighing in weighed {
+        let own = &weighing.mark;
+        let readings: [(&str, Reading); 4] = [
+            ("silence.same_service", groups::same_service(own, &marks)),
+            ("silence.constant", groups::constant(own, &marks)),
+            ("silence.together", groups::together(own, &marks)),
+            (
+                "silence.parallel",
+                groups::parallel(
+                    own,
+                    &marks,
+                    weighing.case.flow,
+                    siblings.get(&own.pair()).map_or(&[], Vec::as_slice),
+                ),
+            ),
+        ];
+        for (name, reading) in readings {
+            if let Some(rule) = RULES.iter().find(|rule| rule.name == name)
+                && let Weighed::Evidence(fact) = rule.decide(reading)
+            {
+                weighing.evidence.push(fact);
+            }
+        }
+    }
+}
+
+/// Findings that are one act become one finding, which the first of them shows: the tries of one client for one name or service, the flows to one
+/// killed endpoint, the flows of one call.
+fn join(mut findings: Vec<(Finding, &FlowFacts)>) -> Vec<Finding> {
+    /// Flows of one call lie this near to each other.
+    const CALL_NS: i64 = 60_000_000_000;
+    findings.sort_by_key(|(finding, _)| (finding.time, finding.frame));
+    let mut joined: Vec<(Finding, &FlowFacts)> = Vec::new();
+    for (finding, flow) in findings {
+        let key = &flow.summary.key;
+        let same = |(other, first): &&mut (Finding, &FlowFacts)| {
+            let its = &first.summary.key;
+            let one_client = its.a.address == key.a.address;
+            let one_service =
+                flow.summary.service != 0 && first.summary.service == flow.summary.service;
+            other.mechanism == finding.mechanism
+                && Level::of(other.score) >= Some(Level::Likely)
+                && Level::of(finding.score) >= Some(Level::Likely)
+                && match finding.mechanism {
+                    Mechanism::EndpointKilled => {
+                        its.b == key.b && finding.time.since(other.time) <= CALL_NS
+                    }
+                    Mechanism::MediaUnanswered => {
+                        one_client && one_service && finding.time.since(other.time).abs() <= CALL_NS
+                    }
+                    Mechanism::SynUnanswered => {
+                        one_client && (one_service || its.b.address == key.b.address)
+                    }
+                    Mechanism::StalledAfterBytes => {
+                        one_client
+                            && its.b == key.b
+                            && first.detail.host == flow.detail.host
+                            && alike(delivered(other), delivered(&finding))
+                    }
+                    _ => one_client && its.b == key.b && first.detail.host == flow.detail.host,
+                }
+        };
+        match joined.iter_mut().rev().take(64).find(same) {
+            Some((set, _)) => {
+                set.flows.extend(&finding.flows);
+                for fact in finding.evidence {
+                    match set
+                        .evidence
+                        .iter_mut()
+                        .find(|kept| kept.rule == fact.rule && kept.supports == fact.supports)
+                    {
+                        Some(kept) => {
+                            kept.frames.extend(fact.frames);
+                            kept.frames.truncate(FRAMES_CITED);
+                        }
+                        None => set.evidence.push(fact),
+                    }
+                }
+                set.score = set.score.max(finding.score);
+                set.direction = set.direction.filter(|own| Some(*own) == finding.direction);
+            }
+            None => joined.push((finding, flow)),
+        }
+    }
+    joined
+        .into_iter()
+        .map(|(mut finding, _)| {
+            if finding.flows.len() > 1 {
+                finding
+                    .parameters
+                    .push(("flows", Parameter::Integer(finding.flows.len() as u64)));
+                finding.summary = format!("{}, in {} flows", finding.summary, finding.flows.len());
+            }
+            finding
+        })
+        .collect()
+}
+
+fn delivered(finding: &Finding) -> u64 {
+    finding
+        .parameters
+        .iter()
+        .find_map(|(name, value)| match value {
+            Parameter::Integer(bytes) if *name == "bytes_delivered" => Some(*bytes),
+            _ => None,
+        })
+        .unwrap_or(0)
+}
+
+/// Whether two transfers stopped within a segment of each other.
+const fn alike(a: u64, b: u64) -> bool {
+    a.abs_diff(b) <= 1000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{Tale, among, around};
+    use super::*;
+
+    fn all(_: &FlowFacts) -> bool {
+        true
+    }
+
+    fn only(flow: &FlowFacts, around: &CaptureFacts) -> Judged {
+        judge(std::slice::from_ref(flow), around, &all)
+    }
+
+    #[test]
+    fn a_hello_without_an_answer_beside_living_controls_is_likely() {
+        let flow = Tale::new().handshake(40).hello().again(6).build(10);
+        let judged = only(&flow, &among(&flow, 0..80));
+        let finding = judged.findings.first().expect("a finding");
+        assert_eq!(finding.mechanism, Mechanism::HelloUnanswered);
+        assert!(finding.score >= 0.8, "{}", finding.score);
+        assert!(finding.ruled_out.contains(&"client_offline"));
+        assert_eq!(judged.causes, [(0, "hello_unanswered")]);
+    }
+
+    #[test]
+    fn alone_it_is_suspected_at_most() {
+        let flow = Tale::new().handshake(40).hello().again(6).build(10);
+        let judged = only(&flow, &around());
+        assert!(judged.findings.iter().all(|finding| finding.score < 0.8));
+    }
+
+    #[test]
+    fn when_everything_falls_silent_nobody_is_accused() {
+        let flow = Tale::new().handshake(40).hello().again(6).build(10);
+        let mut around = among(&flow, 0..80);
+        around.flows[1].activity = crate::facts::Activity::default();
+        let judged = only(&flow, &around);
+        assert!(judged.findings.is_empty());
+        assert_eq!(judged.causes, [(0, "client_offline")]);
+    }
+
+    #[test]
+    fn a_capture_that_ends_after_the_hello_accuses_nobody() {
+        let flow = Tale::new().handshake(40).hello().build(1);
+        let judged = only(&flow, &among(&flow, 0..80));
+        assert!(judged.findings.is_empty());
+    }
+
+    #[test]
+    fn a_download_that_freezes_in_a_record_is_a_stall_with_its_bytes() {
+        let mut flow = Tale::new().handshake(40).hello().answer(15_900).build(12);
+        flow.detail.recognised.record_missing_down = 700;
+        let judged = only(&flow, &among(&flow, 0..80));
+        let finding = judged.findings.first().expect("a finding");
+        assert_eq!(finding.mechanism, Mechanism::StalledAfterBytes);
+        assert!(finding.score >= 0.8, "{}", finding.score);
+        assert_eq!(delivered(finding), 15_900);
+    }
+
+    #[test]
+    fn an_answer_that_is_complete_accuses_nobody() {
+        let flow = Tale::new().handshake(40).hello().answer(15_900).build(12);
+        let judged = only(&flow, &among(&flow, 0..80));
+        assert!(judged.findings.is_empty());
+    }
+
+    #[test]
+    fn a_syn_without_an_answer_from_a_messengers_only_address_is_likely_and_from_nobodys_is_not() {
+        let mut flow = Tale::new().syn().again(5).build(10);
+        let around = among(&flow, 0..80);
+        let nobody = only(&flow, &around);
+        assert!(nobody.findings.iter().all(|finding| finding.score < 0.8));
+        flow.summary.service = 1;
+        let judged = only(&flow, &around);
+        assert!(judged.findings.iter().any(|finding| finding.score >= 0.8));
+    }
+
+    #[test]
+    fn initials_without_an_answer_are_named_so() {
+        let flow = Tale::new().initials(5).build(5);
+        let mut around = among(&flow, 0..80);
+        around.flows[1].key.b.address = flow.summary.key.b.address;
+        let judged = only(&flow, &around);
+        assert_eq!(
+            judged.findings.first().map(|finding| finding.mechanism),
+            Some(Mechanism::QuicInitialUnanswered)
+        );
+    }
+}

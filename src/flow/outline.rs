@@ -1,0 +1,221 @@
+use crate::types::{BySide, Direction, Protocol, Seq, Side, Timestamp};
+
+use super::record::Record;
+use super::side::{Activity, End, Tally};
+
+/// What is measured of every flow, by side; whoever knows the client turns it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Outline {
+    pub(super) tallies: BySide<Tally>,
+    /// When each side was heard: whoever is the server is known only at the end.
+    pub(super) activity: BySide<Activity>,
+    /// Smallest round trip between the capture point and each side, in nanoseconds.
+    pub(super) rtt: BySide<Option<i64>>,
+    pub(super) hop_limits: BySide<u8>,
+    pub(super) duplicates: u32,
+    pub(super) reset_by: Option<Side>,
+    pub(super) both_fins: bool,
+    pub(super) syn: BySide<bool>,
+    pub(super) syn_ack: BySide<bool>,
+}
+
+/// The last packets of a side, to tell copies of them.
+#[derive(Debug, Default)]
+pub(super) struct Recent {
+    records: [Record; LOOK_BACK],
+    seen: usize,
+}
+
+/// A mirror port's copy of a packet follows it before the same side sends two more.
+const LOOK_BACK: usize = 2;
+
+/// Measures the outline of a flow of which nobody will ask for more, from its records alone: no allocation, about a hundred instructions a packet.
+#[derive(Debug)]
+pub(super) struct Sketch {
+    protocol: Protocol,
+    first: Timestamp,
+    outline: Outline,
+    sides: BySide<SketchSide>,
+}
+
+#[derive(Debug, Default)]
+struct SketchSide {
+    recent: Recent,
+    /// One past the highest number sent.
+    high: Option<Seq>,
+    /// When a gap in the stream was last opened.
+    gap: Option<Timestamp>,
+    /// A segment on its way: its end, and when it passed.
+    timed: Option<(Seq, Timestamp)>,
+    fin: Option<Seq>,
+    fin_acked: bool,
+    /// The prevailing hop limit, by majority vote (Boyer and Moore 1981), and its lead.
+    lead: u32,
+}
+
+impl Outline {
+    /// Turns everything so that side `client` is side A.
+    pub(super) fn orient(&mut self, client: Side) {
+        if client == Side::A {
+            return;
+        }
+        self.tallies.swap();
+        self.activity.swap();
+        self.rtt.swap();
+        self.hop_limits.swap();
+        self.syn.swap();
+        self.syn_ack.swap();
+        self.reset_by = self.reset_by.map(Side::other);
+    }
+
+    /// How the flow ended, once oriented; `timed_out` if it was silent for longer than flows of its kind live.
+    pub(super) const fn end(&self, timed_out: bool) -> End {
+        match (self.reset_by, self.both_fins, timed_out) {
+            (Some(Side::A), ..) => End::RstByClient,
+            (Some(Side::B), ..) => End::RstByServer,
+            (None, true, _) => End::Fin,
+            (None, false, true) => End::Timeout,
+            (None, false, false) => End::Open,
+        }
+    }
+
+    /// The direction of a side, if side A is the client.
+    pub(super) const fn direction(side: Side) -> Direction {
+        match side {
+            Side::A => Direction::Up,
+            Side::B => Direction::Down,
+        }
+    }
+
+    /// Counts a packet; `again` where it brought payload that was sent before.
+    pub(super) fn count(&mut self, record: &Record, side: Side, again: bool, since_first: i64) {
+        let tally = &mut self.tallies[side];
+        tally.packets += 1;
+        tally.bytes += u64::from(record.payload());
+        tally.data_packets += u32::from(record.payload() > 0 || !record.is_tcp());
+        tally.retransmitted += u32::from(again && record.payload() > 0);
+        if record.is_reset() {
+            self.reset_by = self.reset_by.or(Some(side));
+        } else {
+            self.activity[side].note(since_first);
+        }
+    }
+}
+
+impl Recent {
+    /// Whether the packet is a copy of one of the last; if not, it becomes the last.
+    pub(super) fn holds(&mut self, record: &Record) -> bool {
+        if self
+            .records
+            .iter()
+            .take(self.seen)
+            .any(|earlier| record.duplicates(earlier))
+        {
+            return true;
+        }
+        if let Some(place) = self.records.get_mut(self.seen % LOOK_BACK) {
+            *place = *record;
+        }
+        self.seen += 1;
+        false
+    }
+}
+
+impl Sketch {
+    pub(super) fn new(protocol: Protocol, first: Timestamp) -> Self {
+        Self {
+            protocol,
+            first,
+            outline: Outline::default(),
+            sides: BySide::default(),
+        }
+    }
+
+    /// Takes the next packet.
+    pub(super) fn absorb(&mut self, record: &Record) {
+        let side = record.side();
+        if self.sides[side].recent.holds(record) {
+            self.outline.duplicates += 1;
+            return;
+        }
+        if !record.is_tcp() && self.protocol == Protocol::Tcp {
+            // an ICMP error is told of the flow, not by it
+            return;
+        }
+        let again = self.protocol == Protocol::Tcp && self.segment(record, side);
+        self.outline
+            .count(record, side, again, record.time.since(self.first));
+        if !record.is_reset() {
+            let own = &mut self.sides[side];
+            let limit = &mut self.outline.hop_limits[side];
+            if own.lead == 0 {
+                *limit = record.hop_limit;
+            }
+            own.lead = if *limit == record.hop_limit {
+                own.lead + 1
+            } else {
+                own.lead - 1
+            };
+        }
+    }
+
+    /// Notes a segment's place in its stream and what it acknowledges; says whether its payload was sent before.
+    fn segment(&mut self, record: &Record, side: Side) -> bool {
+        /// As in the full measurement where no round trip is known: what fills a gap sooner was reordered.
+        const LATE: i64 = 10_000_000;
+        if record.is_reset() {
+            return false;
+        }
+        let syn = record.flags & 0x02 != 0;
+        self.outline.syn[side] |= record.flags & 0x12 == 0x02;
+        self.outline.syn_ack[side] |= record.flags & 0x12 == 0x12;
+        let (own, other) = self.sides.both_mut(side);
+        if record.flags & 0x10 != 0 {
+            if let Some((end, sent)) = other.timed
+                && !end.after(record.ack)
+            {
+                let sample = record.time.since(sent).max(0);
+                let rtt = &mut self.outline.rtt[side];
+                *rtt = Some(rtt.map_or(sample, |rtt| rtt.min(sample)));
+                other.timed = None;
+            }
+            other.fin_acked |= other.fin.is_some_and(|fin| record.ack.after(fin));
+        }
+        let fin = record.flags & 0x01 != 0;
+        let end = record
+            .seq
+            .plus(record.payload() + u32::from(syn) + u32::from(fin));
+        if fin {
+            own.fin.get_or_insert(end.plus(u32::MAX));
+            self.outline.both_fins |= own.fin.is_some() && other.fin.is_some();
+        }
+        self.outline.both_fins |= own.fin_acked || other.fin_acked;
+        if end == record.seq {
+            return false;
+        }
+        let Some(high) = own.high else {
+            own.high = Some(end);
+            own.timed = Some((end, record.time));
+            return false;
+        };
+        if end.after(high) {
+            if record.seq.after(high) {
+                own.gap = Some(record.time);
+            }
+            own.high = Some(end);
+            own.timed = own.timed.or(Some((end, record.time)));
+            return false;
+        }
+        // a keep-alive repeats one byte at most (RFC 9293, section 3.8.4)
+        if record.payload() <= 1 && !syn && !fin {
+            return false;
+        }
+        own.timed = None;
+        own.gap
+            .is_none_or(|opened| record.time.since(opened) >= LATE)
+    }
+
+    pub(super) const fn finish(self) -> Outline {
+        self.outline
+    }
+}
