@@ -33,6 +33,10 @@ const ROUND: i64 = 50_000_000;
 const START: i64 = 1_000_000_000_000;
 
 /// A download of `segments` full segments from a messenger's server.
+#[expect(
+    clippy::too_many_lines,
+    reason = "one simulated transfer, read from top to bottom"
+)]
 pub(super) fn download(at: At, middlebox: Middlebox, segments: u32) -> FlowFacts {
     let mut events = Vec::new();
     let mut received = vec![false; segments as usize];
