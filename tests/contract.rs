@@ -198,6 +198,7 @@ impl Story {
                     ..Recognised::default()
                 },
                 host: host.map(|host| (host.to_owned(), HostSource::TlsSni)),
+                host_source: host.map(|_| HostSource::TlsSni),
                 ..Detail::default()
             },
         });
@@ -207,7 +208,7 @@ impl Story {
             why: if judgement == Judgement::TooLittleData {
                 "fewer than 4 packets".into()
             } else {
-                String::new()
+                "".into()
             },
             end_cause,
             tampering_signature: None,

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use support::selection::{CHOSEN, expectation as expectation_of, shorten};
 use support::stories::{STORIES, Story};
 
 /// The largest capture that may be committed, in bytes.
@@ -39,6 +40,33 @@ fn files(story: &Story) -> [(PathBuf, Vec<u8>); 2] {
 fn write() {
     for (path, bytes) in STORIES.iter().flat_map(files) {
         fs::write(path, bytes).expect("written");
+    }
+}
+
+/// `DPISCOPE_LAB=FOLDER cargo test --test fixtures -- --ignored select` takes the chosen captures from a run of the lab.
+#[test]
+#[ignore = "writes fixtures/, from a run of the lab"]
+fn select() {
+    let Some(lab) = std::env::var_os("DPISCOPE_LAB").map(PathBuf::from) else {
+        eprintln!("not run: needs DPISCOPE_LAB");
+        return;
+    };
+    let labels = fs::read(lab.join("labels.json")).expect("the labels");
+    let labels: serde_json::Value = serde_json::from_slice(&labels).expect("JSON");
+    for chosen in CHOSEN {
+        let file = format!("{chosen}.pcap");
+        let label = labels["captures"]
+            .as_array()
+            .and_then(|captures| captures.iter().find(|label| label["file"] == file.as_str()))
+            .expect("a capture of the lab");
+        let name = format!("lab-{}", chosen.replace(['_', '.'], "-"));
+        let about = labels["scenarios"][label["scenario"].as_str().expect("its scenario")]
+            .as_str()
+            .expect("its story");
+        let capture = fs::read(lab.join(&file)).expect("the capture");
+        fs::write(folder().join(format!("{name}.pcap")), shorten(&capture)).expect("written");
+        let text = expectation_of(&name, label, about);
+        fs::write(folder().join(format!("{name}.expect.toml")), text).expect("written");
     }
 }
 

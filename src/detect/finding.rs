@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::types::{Direction, Frame, Timestamp};
@@ -192,7 +194,7 @@ pub struct FlowVerdict {
     /// The judgement.
     pub judgement: Judgement,
     /// What was missing, in words; empty where nothing was.
-    pub why: String,
+    pub why: Cow<'static, str>,
     /// What a reset, FIN or silence was judged to be; none after an ordinary end.
     pub end_cause: Option<&'static str>,
     /// Stage and signature of the global passive study (SIGCOMM 2023), where the server's inbound packets were seen.

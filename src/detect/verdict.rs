@@ -37,7 +37,7 @@ pub fn assess(
                 && verdict.judgement == Judgement::Clear
             {
                 verdict.judgement = Judgement::NotAssessable;
-                why.clone_into(&mut verdict.why);
+                verdict.why = why.into();
             }
         }
         for (index, cause) in causes {
@@ -64,7 +64,7 @@ pub fn assess(
             for index in &finding.flows {
                 if let Some(verdict) = verdicts.get_mut(*index as usize) {
                     verdict.judgement = Judgement::Interfered;
-                    verdict.why = String::new();
+                    verdict.why = "".into();
                     verdict.end_cause = verdict.end_cause.or(Some(finding.mechanism.name()));
                 }
             }
@@ -98,7 +98,7 @@ fn without_detail(flow: &Summary) -> FlowVerdict {
     };
     FlowVerdict {
         judgement,
-        why: why.to_owned(),
+        why: why.into(),
         ..FlowVerdict::default()
     }
 }
@@ -107,7 +107,7 @@ fn with_detail(flow: &FlowFacts, vantage: Vantage) -> FlowVerdict {
     let mut verdict = without_detail(&flow.summary);
     if flow.detail.one_way {
         verdict.judgement = Judgement::NotAssessable;
-        "only one direction was captured".clone_into(&mut verdict.why);
+        verdict.why = "only one direction was captured".into();
     }
     if vantage != Vantage::Client {
         verdict.tampering_signature = injection::tampering_signature(flow, vantage);

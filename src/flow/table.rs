@@ -153,6 +153,18 @@ impl<Rider> FlowTable<Rider> {
         }
     }
 
+    /// Flows held.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.live
+    }
+
+    /// Whether no flow is held.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.live == 0
+    }
+
     /// Flows dropped for want of room, and how many of them were TCP.
     #[must_use]
     pub const fn evicted(&self) -> (u64, u64) {

@@ -26,23 +26,23 @@ pub(super) struct Remains {
 
 /// Puts the workers' flows into one order, names those that only DNS can name, and judges.
 pub(super) fn collect(
-    parts: Vec<Vec<Gathered>>,
+    mut parts: Vec<Vec<Gathered>>,
     remains: Remains,
     book: NameBook,
     settings: &Settings,
     catalogue: &Catalogue,
 ) -> Analysis {
-    let mut gathered = merge(parts);
     if !book.is_empty() {
-        for flow in &mut gathered {
+        for flow in parts.iter_mut().flatten() {
             name_by_dns(flow, &book, catalogue);
         }
     }
-    name_by_siblings(&mut gathered, catalogue);
-    let messenger: Vec<bool> = catalogue
+    name_by_siblings(&mut parts, catalogue);
+    // by index; the control row comes first and is not among the catalogue's services
+    let services = catalogue
         .services()
-        .map(|(id, _)| catalogue.is_messenger(id))
-        .collect();
+        .map(|(id, _)| catalogue.is_messenger(id));
+    let messenger: Vec<bool> = std::iter::once(false).chain(services).collect();
     let is_messenger = |service: u16| {
         messenger
             .get(usize::from(service))
@@ -50,7 +50,7 @@ pub(super) fn collect(
             .unwrap_or_default()
     };
     let mut around = CaptureFacts {
-        flows: Vec::with_capacity(gathered.len()),
+        flows: Vec::with_capacity(parts.iter().map(Vec::len).sum()),
         first: remains.first.unwrap_or_default(),
         last: remains.last.unwrap_or_default(),
         dropped: remains.files.iter().filter_map(|file| file.dropped).sum(),
@@ -59,22 +59,21 @@ pub(super) fn collect(
         ..CaptureFacts::default()
     };
     let mut flows = Vec::new();
-    for (
-        index,
-        Gathered {
-            summary, detail, ..
+    merge(
+        parts,
+        |Gathered {
+             summary, detail, ..
+         }| {
+            if let Some(detail) = detail {
+                flows.push(FlowFacts {
+                    index: around.flows.len() as u32,
+                    summary: summary.clone(),
+                    detail: *detail,
+                });
+            }
+            around.flows.push(summary);
         },
-    ) in gathered.into_iter().enumerate()
-    {
-        if let Some(detail) = detail {
-            flows.push(FlowFacts {
-                index: index as u32,
-                summary: summary.clone(),
-                detail: *detail,
-            });
-        }
-        around.flows.push(summary);
-    }
+    );
     around.vantage = vantage::infer(&around.flows, settings.vantage);
     let scope = settings.scope;
     let wanted = move |flow: &FlowFacts| scope == Scope::All || is_messenger(flow.summary.service);
@@ -96,30 +95,27 @@ pub(super) fn collect(
     }
 }
 
-/// Merges parts that are each in order of first packet.
-fn merge(mut parts: Vec<Vec<Gathered>>) -> Vec<Gathered> {
-    let Some(mut merged) = parts.pop() else {
-        return Vec::new();
-    };
-    for part in parts {
-        let mut both = Vec::with_capacity(merged.len() + part.len());
-        let (mut left, mut right) = (merged.into_iter().peekable(), part.into_iter().peekable());
-        let key = |flow: &Gathered| (flow.summary.first, flow.summary.first_frame);
-        loop {
-            match (left.peek(), right.peek()) {
-                (Some(a), Some(b)) => both.extend(if key(a) <= key(b) {
-                    left.next()
-                } else {
-                    right.next()
-                }),
-                (Some(_), None) => both.extend(left.by_ref()),
-                (None, Some(_)) => both.extend(right.by_ref()),
-                (None, None) => break,
-            }
+/// Takes flows in order off the ends of parts, each of which goes from the youngest to the oldest.
+fn merge(mut parts: Vec<Vec<Gathered>>, mut take: impl FnMut(Gathered)) {
+    /// Flows after which a part gives memory back: often enough that it is held but once, seldom enough to cost nothing.
+    const GIVE_BACK: usize = 8_192;
+    let oldest = |part: &Vec<Gathered>| part.last().map(Gathered::rank);
+    let mut heads: Vec<_> = parts.iter().map(oldest).collect();
+    while let Some((next, _)) = (heads.iter().enumerate())
+        .filter_map(|(place, head)| head.map(|head| (place, head)))
+        .min_by_key(|(_, head)| *head)
+    {
+        let (Some(part), Some(head)) = (parts.get_mut(next), heads.get_mut(next)) else {
+            return;
+        };
+        if let Some(flow) = part.pop() {
+            take(flow);
         }
-        merged = both;
+        if part.len() % GIVE_BACK == 0 {
+            part.shrink_to_fit();
+        }
+        *head = oldest(part);
     }
-    merged
 }
 
 /// Gives a flow that nothing else named the name that DNS had for its server.
@@ -152,48 +148,60 @@ fn name_by_dns(flow: &mut Gathered, book: &NameBook, catalogue: &Catalogue) {
 
 /// Gives a flow that nothing named the messenger for which all named flows to the same address and port were: a retry that was silenced before it
 /// could say a name. Ports of several services (a content network's) name nobody.
-fn name_by_siblings(gathered: &mut [Gathered], catalogue: &Catalogue) {
+fn name_by_siblings(parts: &mut [Vec<Gathered>], catalogue: &Catalogue) {
     let mut owners: HashMap<(Endpoint, Protocol), Owner, foldhash::fast::RandomState> =
         HashMap::default();
-    for flow in gathered.iter().filter(|flow| flow.named) {
+    for flow in parts.iter().flatten().filter(|flow| flow.named) {
         let service = ServiceId(flow.summary.service);
-        let name = flow.detail.as_ref().and_then(|detail| detail.host.as_ref());
-        let owner = owners
-            .entry((flow.summary.key.b, flow.summary.key.protocol))
-            .or_insert(Owner {
-                service,
-                name: name.map(|(name, _)| name.clone()),
-            });
+        let place = (flow.summary.key.b, flow.summary.key.protocol);
+        let owner = owners.entry(place).or_insert(Owner {
+            service,
+            first: flow,
+        });
         if owner.service != service {
             owner.service = ServiceId::CONTROL;
         }
+        if flow.rank() < owner.first.rank() {
+            owner.first = flow;
+        }
     }
-    owners.retain(|_, owner| catalogue.is_messenger(owner.service));
+    let name = |owner: &Owner<'_>| {
+        let host = owner
+            .first
+            .detail
+            .as_ref()
+            .and_then(|detail| detail.host.as_ref());
+        host.map_or_else(
+            || catalogue.service(owner.service).name.clone(),
+            |(name, _)| name.clone(),
+        )
+    };
+    let owners: HashMap<_, _, foldhash::fast::RandomState> = owners
+        .iter()
+        .filter(|(_, owner)| catalogue.is_messenger(owner.service))
+        .map(|(place, owner)| (*place, (owner.service, name(owner))))
+        .collect();
     if owners.is_empty() {
         return;
     }
-    for flow in gathered.iter_mut().filter(|flow| !flow.named) {
-        let key = flow.summary.key;
-        let Some(owner) = owners.get(&(key.b, key.protocol)) else {
+    for flow in parts.iter_mut().flatten().filter(|flow| !flow.named) {
+        let place = (flow.summary.key.b, flow.summary.key.protocol);
+        let Some((service, name)) = owners.get(&place) else {
             continue;
         };
-        flow.summary.service = owner.service.0;
+        flow.summary.service = service.0;
         if let Some(detail) = &mut flow.detail {
-            let name = owner
-                .name
-                .clone()
-                .unwrap_or_else(|| catalogue.service(owner.service).name.clone());
             detail.host_source = Some(HostSource::Address);
             detail.host = None;
-            detail.service_why = Why::Sibling(name).to_string();
+            detail.service_why = Why::Sibling(name.clone()).to_string();
         }
     }
 }
 
 /// Whose an address and port is, as far as named flows say.
-struct Owner {
+struct Owner<'a> {
     service: ServiceId,
-    name: Option<String>,
+    first: &'a Gathered,
 }
 
 fn index_by<K: Ord>(flows: &[Summary], key: impl Fn(&Summary) -> K) -> Vec<u32> {

@@ -170,7 +170,7 @@ pub fn analyze(
             // a worker that is gone reads nothing
             last.send(remains.last.unwrap_or_default()).ok();
             if let Ok((flows, undecoded, evicted)) = handle.join() {
-                parts.push(flows);
+                parts.extend(flows);
                 for (place, count) in undecoded {
                     *remains.undecoded.entry(place).or_default() += count;
                 }

@@ -7,7 +7,7 @@ use crate::flow::{
     Datagram, Details, Finished, FlowTable, Hints, Measurement, PacketKind, Placed, Sink,
 };
 use crate::service::{Belonging, Catalogue, Clue, Part};
-use crate::types::{Endpoint, FlowKey, Protocol, Side, Timestamp};
+use crate::types::{Endpoint, FlowKey, Frame, Protocol, Side, Timestamp};
 
 use super::reader::{Item, Job, UndecodedCounts, shard_of};
 use super::rider::Rider;
@@ -24,6 +24,13 @@ pub(super) struct Gathered {
     pub(super) detail: Option<Box<Detail>>,
     /// Whether a name or the protocol's own bytes decided: then DNS is not asked.
     pub(super) named: bool,
+}
+
+impl Gathered {
+    /// Its place among all flows: by first packet.
+    pub(super) const fn rank(&self) -> (Timestamp, Frame) {
+        (self.summary.first, self.summary.first_frame)
+    }
 }
 
 /// Owns the flows of some shards: decodes, follows, recognises and measures. Needs no thread, and asks no clock.
@@ -106,20 +113,25 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// The run is over, its last packet time was `last`: all flows are final.
+    /// The run is over, its last packet time was `last`: all flows are final. Gives them in parts, each from the youngest to the oldest, so that a
+    /// merge can take the oldest off the end and give memory back as it goes.
     pub(super) fn finish(
         mut self,
         last: Timestamp,
-    ) -> (Vec<Gathered>, UndecodedCounts, (u64, u64)) {
+    ) -> (Vec<Vec<Gathered>>, UndecodedCounts, (u64, u64)) {
         let mut evicted = (0, 0);
-        for mut table in self.shards {
+        let mut parts = vec![self.gathered];
+        for table in &mut self.shards {
             let (flows, tcp) = table.evicted();
             evicted = (evicted.0 + flows, evicted.1 + tcp);
-            table.drain(&mut self.measurer.outbox(last, false, &mut self.gathered));
+            let mut part = Vec::with_capacity(table.len());
+            table.drain(&mut self.measurer.outbox(last, false, &mut part));
+            parts.push(part);
         }
-        self.gathered
-            .sort_by_key(|flow| (flow.summary.first, flow.summary.first_frame));
-        (self.gathered, self.undecoded, evicted)
+        for part in &mut parts {
+            part.sort_by_key(|flow| std::cmp::Reverse(flow.rank()));
+        }
+        (parts, self.undecoded, evicted)
     }
 
     fn packet(&mut self, item: &Item, packet: &Decoded<'_>) {

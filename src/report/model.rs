@@ -747,7 +747,7 @@ fn flow(input: &Input<'_>, index: u32, summary: &Summary) -> Flow {
         tampering_signature: verdict.and_then(|verdict| verdict.tampering_signature),
         assessment: verdict.map(|verdict| verdict.judgement).unwrap_or_default(),
         why: verdict
-            .map(|verdict| verdict.why.clone())
+            .map(|verdict| verdict.why.to_string())
             .unwrap_or_default(),
     }
 }

@@ -40,6 +40,10 @@ const fn forged(flags: u8) -> Forged {
 
 impl Forged {
     /// In the server's name, which is the default.
+    #[expect(
+        clippy::wrong_self_convention,
+        reason = "it reads as the story tells it"
+    )]
     pub(crate) const fn from_server(mut self) -> Self {
         self.from = Side::Server;
         self

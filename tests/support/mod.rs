@@ -12,6 +12,7 @@ pub(crate) mod chance;
 pub(crate) mod file;
 mod forge;
 mod hello;
+pub(crate) mod selection;
 pub(crate) mod stories;
 mod transfer;
 mod wire;
@@ -261,30 +262,30 @@ impl Trace {
     /// The client's hello for `name`.
     pub(crate) fn hello(mut self, name: &str) -> Self {
         let hello = hello::client_hello(name, false, &mut self.chance);
-        self.client_says(hello)
+        self.client_says(&hello)
     }
 
     /// The same with a post-quantum key share, which takes two segments.
     pub(crate) fn large_hello(mut self, name: &str) -> Self {
         let hello = hello::client_hello(name, true, &mut self.chance);
-        self.client_says(hello)
+        self.client_says(&hello)
     }
 
     /// A request of so many encrypted bytes.
     pub(crate) fn request(mut self, bytes: usize) -> Self {
         let request = hello::encrypted(bytes, &mut self.chance);
-        self.client_says(request)
+        self.client_says(&request)
     }
 
     /// Bytes without any form: a messenger's own obfuscated protocol.
     pub(crate) fn opaque(mut self, bytes: usize) -> Self {
         let opaque = self.chance.bytes(bytes);
-        self.client_says(opaque)
+        self.client_says(&opaque)
     }
 
-    fn client_says(mut self, bytes: Vec<u8>) -> Self {
+    fn client_says(mut self, bytes: &[u8]) -> Self {
         let now = self.now();
-        self.newest().said = (self.newest().client.next, bytes.clone());
+        self.newest().said = (self.newest().client.next, bytes.to_vec());
         for part in bytes.chunks(SEGMENT) {
             self.say(Client, now, PSH | ACK, part);
         }
@@ -457,6 +458,15 @@ impl Trace {
         self.datagram(Client, port, at, &question(0x0100, 0));
         self.datagram(Server, port, at + ms(9), &answer);
         self.wait(ms(11))
+    }
+
+    /// Something else of the client that goes on all the while: a word and its answer, so many times, so often.
+    pub(crate) fn companion(self, name: &str, server: &str, times: u32, every: i64) -> Self {
+        let mut trace = self.flow(server).handshake(rtt(32)).hello(name).answer();
+        for _ in 0..times {
+            trace = trace.request(60).data_down(150).wait(every);
+        }
+        trace.close()
     }
 
     /// A whole visit that nobody disturbs: lookup, handshake, hello, an answer of some kilobytes, an orderly end.

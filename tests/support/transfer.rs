@@ -65,7 +65,7 @@ impl Path {
     }
 
     /// The application has only `rate` bit/s to send.
-    pub(crate) const fn from_source_of(mut self, rate: u64) -> Self {
+    pub(crate) const fn source_of(mut self, rate: u64) -> Self {
         self.source = Some(rate);
         self
     }
@@ -187,6 +187,7 @@ impl Trace {
             newest_ack: 0,
             events: BinaryHeap::new(),
             look: i64::MAX,
+            heard: start,
         };
         transfer.look_at(start);
         let mut last = start;
@@ -197,6 +198,10 @@ impl Trace {
             }
             last = at;
             transfer.on(at, event, data, &mut self);
+        }
+        if transfer.timeouts > PATIENCE {
+            // the other end has waited for more and loses patience first
+            last = transfer.heard + ms(3_000);
         }
         let flow = self.newest();
         flow.now = last + if from == Side::Server { owd } else { 0 };
@@ -232,6 +237,8 @@ struct Transfer {
     events: BinaryHeap<Reverse<(i64, Event)>>,
     /// When the sender looks at its timers next; later looks are stale.
     look: i64,
+    /// When the receiver last got anything.
+    heard: i64,
 }
 
 impl Transfer {
@@ -358,6 +365,7 @@ impl Transfer {
             self.below += 1;
         }
         self.waiting += 1;
+        self.heard = now;
         if self.waiting >= 2 || !in_order {
             self.acknowledge(now, trace);
         } else {

@@ -54,7 +54,10 @@ pub(in crate::detect) fn heard(case: &Case<'_>, around: &CaptureFacts) -> (u32, 
 }
 
 /// When a side of a flow was heard: the beginnings of its slots, but never before the flow itself.
-fn moments(flow: &Summary, side: Direction) -> impl Iterator<Item = Timestamp> {
+pub(in crate::detect) fn moments(
+    flow: &Summary,
+    side: Direction,
+) -> impl Iterator<Item = Timestamp> {
     let activity = match side {
         Direction::Up => flow.client_activity,
         Direction::Down => flow.activity,

@@ -61,7 +61,7 @@ const MEDIA_PACKETS: u32 = 250;
 impl<'f> Case<'f> {
     /// The silence that a capture at this vantage can judge: what the host next to the capture does not send is its own doing.
     pub(in crate::detect) fn of(flow: &'f FlowFacts, around: &CaptureFacts) -> Option<Self> {
-        if flow.detail.one_way && !begun_before(flow, around) {
+        if flow.detail.one_way && !barely_two_way(flow, around) {
             return None;
         }
         let views: &[Direction] = match around.vantage.value {
@@ -126,7 +126,6 @@ impl<'f> Case<'f> {
                     && demands_an_answer(packet)
                     && (packet.seq_end() > own.acked
                         || matches!(packet.role, Role::KeepAlive | Role::WindowProbe))
-                    && (!detail.one_way || packet.role == Role::Retransmission)
             })
             .collect();
         let said_more = demands.iter().any(|packet| {
@@ -135,16 +134,28 @@ impl<'f> Case<'f> {
                 || packet.is_syn_ack()
         });
         let peer_silent = peer.last_packet.is_none();
+        // an acknowledgement of the client shows an answer that the capture missed
+        let answered = demands.iter().any(|packet| packet.is_ack());
         let wordless = flow.summary.tally(from.reverse()).data_packets == 0;
         let stage = if said_more {
             match from {
-                Direction::Up if peer_silent && own.syns > 0 => Stage::Syn,
-                Direction::Up if peer_silent && detail.from_start => return None,
+                Direction::Up if peer_silent && own.syns > 0 && !answered => Stage::Syn,
                 // a client that does not repeat its SYN wanted no connection: a scanner, or a flood in others' names
-                Direction::Down if own.acked == 0 && peer.syns < 2 => return None,
+                Direction::Down if own.syns > 0 && own.acked == 0 && peer.syns < 2 => return None,
                 Direction::Down if own.syns > 0 && own.acked == 0 => Stage::Syn,
-                Direction::Up if wordless && detail.from_start => Stage::Hello,
-                Direction::Down if own.acked <= 1 && detail.from_start => Stage::Hello,
+                Direction::Up
+                    if wordless
+                        && (detail.from_start || detail.recognised.hello_frame.is_some()) =>
+                {
+                    Stage::Hello
+                }
+                Direction::Down
+                    if own.acked <= 1
+                        && (detail.from_start
+                            || detail.recognised.server_hello_frame.is_some()) =>
+                {
+                    Stage::Hello
+                }
                 _ => Stage::Later,
             }
         } else if from == Direction::Up
@@ -224,8 +235,14 @@ impl<'f> Case<'f> {
                 flow.summary.first,
                 apart(of(PacketKind::StunRequest), detail.observed_until),
             ),
+            // a short snap length hides what the requests are
+            Direction::Up if unheard && is_relay(flow) && detail.snapped > 0 => (
+                Stage::Stun,
+                flow.summary.first,
+                apart(of(PacketKind::Datagram), detail.observed_until),
+            ),
             Direction::Up
-                if (server.stun_responses > 0 || is_relay(flow) && !unheard)
+                if (server.stun_responses > 0 || is_relay(flow) || flow.summary.service != 0)
                     && media(flow) >= MEDIA_PACKETS =>
             {
                 let one_way = client.rtp >= MEDIA_PACKETS && server.rtp == 0;
@@ -342,6 +359,19 @@ impl<'f> Case<'f> {
             .max()
     }
 
+    /// Whether the silent side had spoken before, as far as the capture or the other side's acknowledgements show.
+    pub(in crate::detect) fn spoke(&self) -> bool {
+        self.last_heard().is_some()
+            || self.flow.summary.key.protocol == Protocol::Tcp
+                && self.flow.detail.packets.iter().any(|packet| {
+                    packet.direction == Some(self.tries_from)
+                        && packet.kind == PacketKind::Tcp
+                        && packet.is_ack()
+                        && !packet.is_syn_ack()
+                        && !packet.is_rst()
+                })
+    }
+
     /// Seconds for which nobody had sent anything when the first unanswered packet was sent.
     pub(in crate::detect) fn idle_before_s(&self) -> f64 {
         let first = match (self.stage, self.tries.first()) {
@@ -376,11 +406,14 @@ impl<'f> Case<'f> {
     }
 }
 
-/// Whether the flow looks one-way only because the capture began after its server fell silent: the client repeats itself, and its other flows are
-/// captured both ways.
-fn begun_before(flow: &FlowFacts, around: &CaptureFacts) -> bool {
-    !flow.detail.from_start
-        && flow.detail.client.retransmissions >= 3
+/// Whether the flow looks one-way only because the capture began after one side fell silent, or lost its only packet: the other one repeats itself, and the client's other
+/// flows are captured both ways.
+fn barely_two_way(flow: &FlowFacts, around: &CaptureFacts) -> bool {
+    flow.detail
+        .client
+        .retransmissions
+        .max(flow.detail.server.retransmissions)
+        >= 2
         && siblings(flow, around)
             .filter(|other| other.answered())
             .count()

@@ -1,8 +1,10 @@
 //! What only several silenced flows together show.
 
+use std::collections::HashMap;
+
 use crate::detect::rule::Reading;
-use crate::facts::{CaptureFacts, FlowFacts, Summary};
-use crate::types::{Direction, Timestamp};
+use crate::facts::FlowFacts;
+use crate::types::{Address, Direction, Endpoint, Timestamp};
 
 use super::case::{Case, Stage};
 
@@ -13,8 +15,8 @@ const ENOUGH: usize = 256;
 #[derive(Clone, Debug)]
 pub(super) struct Mark {
     index: u32,
-    client: crate::types::Address,
-    server: crate::types::Endpoint,
+    client: Address,
+    server: Endpoint,
     service: u16,
     host: Option<String>,
     stage: Stage,
@@ -24,6 +26,13 @@ pub(super) struct Mark {
     packets: u64,
     bytes: u64,
     up_packets: u32,
+}
+
+impl Mark {
+    /// Who talks to whom.
+    pub(super) const fn pair(&self) -> (Address, Endpoint) {
+        (self.client, self.server)
+    }
 }
 
 pub(super) fn mark(case: &Case<'_>) -> Mark {
@@ -143,36 +152,41 @@ pub(super) fn together(own: &Mark, marks: &[Mark]) -> Reading {
     )
 }
 
-/// Earlier connections to the same server that work while this one and another stall.
+/// Earlier connections to the same server and name that work while this one and another stall. `siblings` are the client's flows to that server.
 pub(super) fn parallel(
     own: &Mark,
     marks: &[Mark],
     flow: &FlowFacts,
-    around: &CaptureFacts,
+    siblings: &[&FlowFacts],
 ) -> Reading {
     if own.stage != Stage::Hello {
         return Reading::Blind("it did not stall in the handshake");
     }
-    let stalled = others(own, marks)
+    let stalled: Vec<&Mark> = marks
+        .iter()
         .filter(|other| {
-            other.stage == Stage::Hello && other.client == own.client && other.server == own.server
+            other.stage == Stage::Hello
+                && other.client == own.client
+                && other.server == own.server
+                && other.host == own.host
         })
+        .take(ENOUGH)
+        .collect();
+    let earliest = stalled
+        .iter()
         .map(|other| other.first)
-        .chain([own.first])
-        .collect::<Vec<_>>();
-    let earliest = stalled.iter().copied().min().unwrap_or(own.first);
-    let works = |other: &&Summary| {
-        other.key.b == flow.summary.key.b
-            && other.down.data_packets > 0
-            && other.up.data_packets >= 2
-            && other.first < earliest
-            && other.last > earliest
-            && marks
-                .iter()
-                .all(|mark| mark.first != other.first || mark.server != other.key.b)
-    };
-    let working = crate::detect::injection::case::siblings(flow, around)
-        .filter(works)
+        .min()
+        .unwrap_or(own.first);
+    let working = siblings
+        .iter()
+        .filter(|other| {
+            other.detail.host == flow.detail.host
+                && other.summary.down.data_packets > 0
+                && other.summary.up.data_packets >= 2
+                && other.summary.first < earliest
+                && other.summary.last > earliest
+                && stalled.iter().all(|mark| mark.index != other.index)
+        })
         .count();
     let count = if stalled.len() >= 2 { working } else { 0 };
     Reading::measured(
@@ -183,6 +197,30 @@ pub(super) fn parallel(
             stalled.len()
         ),
     )
+}
+
+/// A client's flows to a server, for every pair that a mark names.
+pub(super) fn siblings_of<'f>(
+    marks: &[Mark],
+    flows: &'f [FlowFacts],
+) -> HashMap<(Address, Endpoint), Vec<&'f FlowFacts>> {
+    let mut siblings: HashMap<(Address, Endpoint), Vec<&FlowFacts>> = marks
+        .iter()
+        .filter(|mark| mark.stage == Stage::Hello)
+        .map(|mark| (mark.pair(), Vec::new()))
+        .collect();
+    if siblings.is_empty() {
+        return siblings;
+    }
+    for flow in flows {
+        let key = &flow.summary.key;
+        if let Some(set) = siblings.get_mut(&(key.a.address, key.b))
+            && set.len() < ENOUGH
+        {
+            set.push(flow);
+        }
+    }
+    siblings
 }
 
 #[cfg(test)]
@@ -246,8 +284,24 @@ mod tests {
         let marks = marks(&mut flows);
         assert_eq!(value(&same_service(&marks[0], &marks)), Some(1.0));
         assert_eq!(
-            value(&parallel(&marks[0], &marks, &flows[0], &around())),
+            value(&parallel(&marks[0], &marks, &flows[0], &[])),
             Some(0.0)
+        );
+    }
+
+    #[test]
+    fn hellos_that_stall_beside_earlier_ones_that_work_met_a_limit() {
+        let hello = || Tale::new().handshake(40).hello().again(5).build(10);
+        let mut flows = [hello(), hello()];
+        let marks = marks(&mut flows);
+        let mut earlier = living(500);
+        earlier.index = 7;
+        earlier.summary.first = earlier.summary.first.plus(-1_000_000_000);
+        earlier.summary.up.data_packets = 4;
+        earlier.summary.down.data_packets = 4;
+        assert_eq!(
+            value(&parallel(&marks[0], &marks, &flows[0], &[&earlier])),
+            Some(1.0)
         );
     }
 }

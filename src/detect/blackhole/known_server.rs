@@ -15,7 +15,7 @@ pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Rea
     let Some(case) = Case::of(flow, around) else {
         return Reading::Blind(NO_CASE);
     };
-    let spoke = case.last_heard().is_some();
+    let spoke = case.spoke();
     let address = flow.summary.key.b.address;
     let start = around.by_server.partition_point(|index| {
         around

@@ -53,7 +53,7 @@ pub fn judge(
         .filter_map(|flow| Case::of(flow, around))
         .map(|case| Weighing::new(case, around))
         .collect();
-    compare(&mut weighed, around);
+    compare(&mut weighed, flows);
     let mut findings: Vec<(Finding, &FlowFacts)> = Vec::new();
     for weighing in weighed {
         let flow = weighing.case.flow;
@@ -272,12 +272,13 @@ fn summary(case: &Case<'_>, mechanism: Mechanism, delivered: u64) -> String {
 }
 
 /// Measures what several silenced flows show together.
-fn compare(weighed: &mut [Weighing<'_>], around: &CaptureFacts) {
+fn compare(weighed: &mut [Weighing<'_>], flows: &[FlowFacts]) {
     let marks: Vec<Mark> = weighed
         .iter()
         .filter(|weighing| weighing.score() >= 0.3)
         .map(|weighing| weighing.mark.clone())
         .collect();
+    let siblings = groups::siblings_of(&marks, flows);
     for weighing in weighed {
         let own = &weighing.mark;
         let readings: [(&str, Reading); 4] = [
@@ -286,7 +287,12 @@ fn compare(weighed: &mut [Weighing<'_>], around: &CaptureFacts) {
             ("silence.together", groups::together(own, &marks)),
             (
                 "silence.parallel",
-                groups::parallel(own, &marks, weighing.case.flow, around),
+                groups::parallel(
+                    own,
+                    &marks,
+                    weighing.case.flow,
+                    siblings.get(&own.pair()).map_or(&[], Vec::as_slice),
+                ),
             ),
         ];
         for (name, reading) in readings {

@@ -18,6 +18,12 @@ pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Rea
     if matches!(case.stage, Stage::Stalled | Stage::Hello) && case.tries.is_empty() {
         return Reading::Blind("the one who waits has nothing to repeat");
     }
+    if case.stage == Stage::Stalled
+        && case.tries.len() < 3
+        && flow.detail.recognised.record_missing_down > 0
+    {
+        return Reading::Blind("the client waits for the rest of a record and closes in the end");
+    }
     let count = case.tries.len();
     Reading::measured(
         count as u32,

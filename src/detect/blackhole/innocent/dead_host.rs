@@ -1,6 +1,6 @@
 //! `dead_host`: nobody lives at that address.
 
-use crate::detect::blackhole::case::{Case, NO_CASE};
+use crate::detect::blackhole::case::{Case, NO_CASE, is_relay};
 use crate::detect::rule::{About, Reading};
 use crate::facts::{CaptureFacts, FlowFacts};
 
@@ -26,7 +26,7 @@ pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Rea
         return Reading::Blind(NO_CASE);
     };
     let key = &flow.summary.key;
-    if case.last_heard().is_some() {
+    if case.spoke() {
         return Reading::measured(0, [], "the server had answered on this flow before");
     }
     let service = flow.summary.service;
@@ -56,7 +56,7 @@ pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Rea
                 || service == 0
                     && other.service == 0
                     && other.key.b.port == key.b.port
-                    && SERVICE_PORTS.contains(&key.b.port))
+                    && (SERVICE_PORTS.contains(&key.b.port) || is_relay(flow)))
             && !answers(other.key.b.address)
     });
     let fits = !dead && (live || service == 0);
