@@ -47,7 +47,7 @@ demo: build ## analyze the capture that is built in
 .PHONY: test
 test: deps ## all tests (DPISCOPE_CORPUS=DIR adds those over real captures)
 	@[ -n "$$DPISCOPE_CORPUS" ] || echo "not run: tests over real captures need DPISCOPE_CORPUS=DIR"
-	$(CARGO) test --locked
+	$(CARGO) test --locked --no-fail-fast
 
 .PHONY: lint
 lint: deps ## formatting, clippy without a warning, and the build without libpcap
