@@ -239,7 +239,7 @@ impl<'a> Measurer<'a> {
         for fact in std::mem::take(&mut recognised.dns) {
             self.names.note_fact(&key, fact);
         }
-        let silent = measured.up.data_packets == 0 && measured.down.data_packets == 0;
+        let silent = said_nothing(&measured, &recognised);
         let clue = Clue {
             silent,
             ..clue(&recognised, measured.key.b, measured.key.protocol, None)
@@ -310,6 +310,19 @@ fn shard_limit(max_flows: usize, shards: usize) -> usize {
 fn is_heavy(summary: &Summary) -> bool {
     const HEAVY: u64 = 64 * 1024;
     summary.up.bytes.max(summary.down.bytes) >= HEAVY
+}
+
+/// Whether nothing that was captured of the flow could name it: neither side said anything, or the snap length cut what was said.
+fn said_nothing(flow: &Measurement, recognised: &Recognised) -> bool {
+    let cut = flow
+        .details
+        .as_ref()
+        .is_some_and(|details| details.snapped > 0);
+    let names = [&recognised.sni, &recognised.http_host]
+        .into_iter()
+        .any(Option::is_some)
+        || !recognised.certificate_names.is_empty();
+    flow.up.data_packets == 0 && flow.down.data_packets == 0 || cut && !names
 }
 
 /// Whether anything about the flow could become a finding, or explain one.

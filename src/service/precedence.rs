@@ -43,7 +43,7 @@ pub struct Clue<'a> {
     pub protocol: Protocol,
     /// What the flow speaks.
     pub application: Application,
-    /// Whether neither side said anything, so that nothing but the address can tell whose it is.
+    /// Whether neither side said anything, or nothing of it was captured, so that only the address can tell whose it is.
     pub silent: bool,
 }
 
@@ -115,7 +115,7 @@ impl fmt::Display for Why {
             Self::Range(cidr) => write!(f, "only by its address, in {cidr}"),
             Self::SharedRange(cidr) => write!(
                 f,
-                "only by its address, in {cidr}, which other products of the same owner share; nothing was said"
+                "only by its address, in {cidr}, which other products of the same owner share; nothing else of it was captured"
             ),
             Self::Sibling(name) => write!(
                 f,
