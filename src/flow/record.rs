@@ -262,7 +262,8 @@ impl Record {
     pub(super) fn duplicates(&self, earlier: &Self) -> bool {
         /// The contract's window.
         const WINDOW_NS: i64 = 10_000_000;
-        self.seq == earlier.seq
+        self.time.since(earlier.time).abs() <= WINDOW_NS
+            && self.seq == earlier.seq
             && self.bits == earlier.bits
             && self.ack == earlier.ack
             && self.payload == earlier.payload
@@ -271,7 +272,6 @@ impl Record {
             && self.ip_id == earlier.ip_id
             && self.digest == earlier.digest
             && (self.tsval, self.tsecr, self.extra) == (earlier.tsval, earlier.tsecr, earlier.extra)
-            && self.time.since(earlier.time).abs() <= WINDOW_NS
             && self.flags & 0x04 == 0
             && (self.ip_id != 0 || self.is_tcp() && (self.payload > 0 || self.flags & 0x03 != 0))
     }

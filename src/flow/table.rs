@@ -53,7 +53,33 @@ const _: () = assert!(
 #[derive(Debug)]
 struct Extra<Rider> {
     rider: Option<Rider>,
-    tracker: Option<Box<Tracker>>,
+    follower: Option<Follower>,
+}
+
+/// Who follows a flow that outgrew its log.
+#[derive(Debug)]
+enum Follower {
+    Full(Box<Tracker>),
+    Brief(Box<Sketch>),
+}
+
+impl Follower {
+    fn absorb(&mut self, record: &Record) {
+        match self {
+            Self::Full(tracker) => tracker.absorb(record),
+            Self::Brief(sketch) => sketch.absorb(record),
+        }
+    }
+
+    fn finish(self) -> (Outline, Option<Box<Details>>) {
+        match self {
+            Self::Full(tracker) => {
+                let (outline, details) = tracker.finish();
+                (outline, Some(Box::new(details)))
+            }
+            Self::Brief(sketch) => (sketch.finish(), None),
+        }
+    }
 }
 
 const SYN_A: u16 = 1;
@@ -96,6 +122,8 @@ pub struct Finished<Rider> {
 pub trait Sink<Rider> {
     /// Whether a flow's packets may be asked for one by one. Where not, its measurement costs little and holds only counts.
     fn wants_packets(&self, key: &FlowKey, rider: Option<&Rider>) -> bool;
+    /// Whether the course of a flow that outgrew its log may be asked for. Asked while the run goes on, so nothing but the flow itself may decide.
+    fn wants_course(&self, key: &FlowKey, rider: Option<&Rider>) -> bool;
     /// Takes a final flow.
     fn take(&mut self, flow: Finished<Rider>);
 }
@@ -189,6 +217,19 @@ impl<Rider> FlowTable<Rider> {
             .map_or(NONE, |flow| flow.log_end ^ u32::from(flow.bits))
     }
 
+    /// Something of the place where the flow's next record will go.
+    #[must_use]
+    pub fn touch_log(&self, slot: u64) -> u32 {
+        let flow = (slot as u32)
+            .checked_sub(1)
+            .and_then(|index| self.flows.get(index as usize));
+        let Some(flow) = flow else { return NONE };
+        let within = flow.count.wrapping_sub(1) as usize % LINK;
+        (self.links.get(flow.log_end as usize))
+            .and_then(|link| link.records.get(within))
+            .map_or(NONE, |record| record.seq.0)
+    }
+
     /// Puts a packet into its flow, which is made if need be. Flows that end by this are given to `finished`.
     #[expect(
         clippy::too_many_arguments,
@@ -224,7 +265,7 @@ impl<Rider> FlowTable<Rider> {
         let side = if icmp { side.other() } else { side };
         let record = Record::new(time, frame, side, packet, datagram);
         self.note(index, &record, vlan);
-        self.log(index, record);
+        self.log(index, record, finished);
         Some(Placed {
             flow: FlowRef(index),
             side,
@@ -247,7 +288,7 @@ impl<Rider> FlowTable<Rider> {
         let extra = flow.extra.get_or_insert_with(|| {
             Box::new(Extra {
                 rider: None,
-                tracker: None,
+                follower: None,
             })
         });
         Some(extra.rider.insert(rider))
@@ -622,7 +663,7 @@ impl<Rider> FlowTable<Rider> {
     }
 
     /// Appends to the flow's log, or follows the packet at once where the log is full.
-    fn log(&mut self, index: u32, record: Record) {
+    fn log(&mut self, index: u32, record: Record, sink: &dyn Sink<Rider>) {
         let Some(flow) = self.flows.get_mut(index as usize) else {
             return;
         };
@@ -633,21 +674,30 @@ impl<Rider> FlowTable<Rider> {
             return;
         }
         if position >= LOG {
-            if let Some(tracker) = flow.extra.as_mut().and_then(|extra| extra.tracker.as_mut()) {
-                tracker.absorb(&record);
+            let extra = flow.extra.get_or_insert_with(|| {
+                Box::new(Extra {
+                    rider: None,
+                    follower: None,
+                })
+            });
+            if let Some(follower) = &mut extra.follower {
+                follower.absorb(&record);
                 return;
             }
-            let mut tracker = Box::new(Tracker::new(flow.key.protocol, flow.first.time, true));
-            flow.replay(&self.links, LOG, |earlier| tracker.absorb(earlier));
-            tracker.absorb(&record);
-            flow.extra
-                .get_or_insert_with(|| {
-                    Box::new(Extra {
-                        rider: None,
-                        tracker: None,
-                    })
-                })
-                .tracker = Some(tracker);
+            let mut follower = if sink.wants_course(&flow.key, extra.rider.as_ref()) {
+                Follower::Full(Box::new(Tracker::new(
+                    flow.key.protocol,
+                    flow.first.time,
+                    true,
+                )))
+            } else {
+                Follower::Brief(Box::new(Sketch::new(flow.key.protocol, flow.first.time)))
+            };
+            flow.replay(&self.links, LOG, |earlier| follower.absorb(earlier));
+            follower.absorb(&record);
+            if let Some(extra) = &mut flow.extra {
+                extra.follower = Some(follower);
+            }
             let log = flow.log;
             (flow.log, flow.log_end) = (NONE, NONE);
             self.release(log);
@@ -685,18 +735,16 @@ impl<Rider> FlowTable<Rider> {
 
     fn measure(mut flow: Flow<Rider>, links: &[Link], sink: &dyn Sink<Rider>) -> Finished<Rider> {
         let (followed, rider) = flow.extra.take().map_or((None, None), |extra| {
-            let Extra { rider, tracker } = *extra;
-            (tracker, rider)
+            let Extra { rider, follower } = *extra;
+            (follower, rider)
         });
         let count = flow.count.min(LOG);
-        let (outline, details) = if let Some(tracker) = followed {
-            let (outline, details) = tracker.finish();
-            (outline, Some(Box::new(details)))
+        let (outline, details) = if let Some(follower) = followed {
+            follower.finish()
         } else if sink.wants_packets(&flow.key, rider.as_ref()) {
             let mut tracker = Tracker::new(flow.key.protocol, flow.first.time, false);
             flow.replay(links, count, |record| tracker.absorb(record));
-            let (outline, details) = tracker.finish();
-            (outline, Some(Box::new(details)))
+            Follower::Full(Box::new(tracker)).finish()
         } else {
             let mut sketch = Sketch::new(flow.key.protocol, flow.first.time);
             flow.replay(links, count, |record| sketch.absorb(record));

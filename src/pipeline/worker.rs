@@ -67,16 +67,25 @@ impl<'a> Worker<'a> {
     /// Takes a job's packets, in order.
     pub(super) fn job(&mut self, job: &Job) {
         for items in job.items.chunks(GROUP) {
-            // passes of independent loads, so that a group's cache misses overlap: the table's slots, then the flows
+            // passes of independent loads, so that a group's cache misses overlap: the table's slots and the packets, then the flows, then the ends
+            // of their logs
             let mut slots = [0; GROUP];
-            for (slot, item) in slots.iter_mut().zip(items) {
-                *slot = self
-                    .table(item)
-                    .map_or(0, |table| table.touch_slot(item.hash));
-            }
             let mut touched = 0;
+            for (slot, item) in slots.iter_mut().zip(items) {
+                let table = self.table(item);
+                *slot = table.map_or(0, |table| table.touch_slot(item.hash));
+                touched ^= u32::from(
+                    job.bytes
+                        .get(item.start as usize)
+                        .copied()
+                        .unwrap_or_default(),
+                );
+            }
             for (slot, item) in slots.iter().zip(items) {
                 touched ^= self.table(item).map_or(0, |table| table.touch_flow(*slot));
+            }
+            for (slot, item) in slots.iter().zip(items) {
+                touched ^= self.table(item).map_or(0, |table| table.touch_log(*slot));
             }
             std::hint::black_box(touched);
             for item in items {
@@ -193,14 +202,17 @@ struct Outbox<'a, 'g> {
 
 impl Sink<Rider> for Outbox<'_, '_> {
     fn wants_packets(&self, key: &FlowKey, rider: Option<&Rider>) -> bool {
+        self.early
+            || !self.measurer.names.is_empty()
+            || self.measurer.names.has_speech()
+            || self.wants_course(key, rider)
+    }
+
+    fn wants_course(&self, key: &FlowKey, rider: Option<&Rider>) -> bool {
         let measurer = &self.measurer;
-        let spoke = rider.is_some_and(|rider| !matches!(rider, Rider::Unknown));
         measurer.flow_table
             || measurer.scope == Scope::All
-            || self.early
-            || spoke
-            || !measurer.names.is_empty()
-            || measurer.names.has_speech()
+            || rider.is_some_and(|rider| !matches!(rider, Rider::Unknown))
             || measurer.knows(key.a, key.protocol)
             || measurer.knows(key.b, key.protocol)
     }
