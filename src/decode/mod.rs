@@ -117,14 +117,14 @@ pub struct Decoded<'a> {
     /// The captured transport payload; empty for an ICMP error.
     pub payload: &'a [u8],
     /// What kind of packet it is.
-    pub transport: Transport,
+    pub transport: Transport<'a>,
 }
 
 /// The transport part of a decoded packet.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Transport {
+pub enum Transport<'a> {
     /// A TCP segment.
-    Tcp(Segment),
+    Tcp(Segment<'a>),
     /// A UDP datagram.
     Udp,
     /// An ICMP or ICMPv6 error about a TCP or UDP packet.
@@ -133,7 +133,7 @@ pub enum Transport {
 
 /// The header of a TCP segment (RFC 9293, section 3.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Segment {
+pub struct Segment<'a> {
     /// Sequence number.
     pub seq: Seq,
     /// Acknowledgement number, as sent, also where ACK is not set.
@@ -142,8 +142,8 @@ pub struct Segment {
     pub flags: u8,
     /// Window as sent, not scaled.
     pub window: u16,
-    /// Options, as far as they were captured.
-    pub options: TcpOptions,
+    /// The bytes of its options, as far as they were captured.
+    pub options: &'a [u8],
 }
 
 /// TCP options (RFC 9293, 7323, 2018).
@@ -218,16 +218,16 @@ fn usual<'a>(
     wire: u32,
 ) -> Result<Option<Decoded<'a>>, Undecoded> {
     match ip.protocol {
-        ip::TCP if ip.piece.is_none() => match tcp::usual_segment(ip) {
-            Some((ports, segment, header)) => Ok(Some(decoded(
+        ip::TCP if ip.piece.is_none() => {
+            let (ports, segment, header) = tcp::segment(ip)?;
+            Ok(Some(decoded(
                 ip,
                 Protocol::Tcp,
                 ports,
                 header,
                 Transport::Tcp(segment),
-            ))),
-            None => thorough(bytes, wire),
-        },
+            )))
+        }
         ip::UDP if ip.piece.is_none() => datagram(ip).map(Some),
         _ => thorough(bytes, wire),
     }
@@ -310,7 +310,7 @@ fn decoded<'a>(
     protocol: Protocol,
     [from, to]: [u16; 2],
     header: u32,
-    transport: Transport,
+    transport: Transport<'a>,
 ) -> Decoded<'a> {
     Decoded {
         key: FlowKey {
@@ -752,7 +752,7 @@ mod tests {
             panic!("not TCP");
         };
         assert_eq!(
-            (segment.options.mss, segment.options.timestamps),
+            (segment.options().mss, segment.options().timestamps),
             (Some(1460), None)
         );
         assert_eq!((seen.payload, seen.payload_length), (&[][..], 0));
@@ -966,8 +966,8 @@ mod tests {
                             _ => {}
                         }
                     }
-                    expected.layout = segment.options.layout;
-                    prop_assert_eq!(segment.options, expected);
+                    expected.layout = segment.options().layout;
+                    prop_assert_eq!(segment.options(), expected);
                 }
                 (TransportSlice::Udp(slice), Transport::Udp) => {
                     prop_assert_eq!((mine.key.a.port, mine.key.b.port), (slice.source_port(), slice.destination_port()));

@@ -11,75 +11,18 @@ const SACK_PERMITTED: u8 = 4;
 const SACK: u8 = 5;
 const TIMESTAMPS: u8 = 8;
 
-/// Reads a TCP header (RFC 9293, section 3.1): ports, segment, header length.
-///
-/// Options are read as far as they were captured; without the first 20 bytes the segment is [`Undecoded::Truncated`].
-pub(super) fn segment(ip: &Ip<'_>) -> Result<([u16; 2], Segment, u32), Undecoded> {
-    let fixed = fixed(ip)?;
-    let options = options(fixed.options);
-    let segment = Segment {
-        options,
-        ..fixed.segment
-    };
-    Ok((fixed.ports, segment, fixed.length))
-}
-
 /// The layout of two no-operations and the time stamps.
 const USUAL: u16 = layout(layout(layout(0, NO_OPERATION), NO_OPERATION), TIMESTAMPS);
 
-/// The same for what nearly all segments carry: no options, or two no-operations and the time stamps (RFC 7323, appendix A).
+/// Reads a TCP header (RFC 9293, section 3.1): ports, segment, header length.
+///
+/// Options stay as they are until somebody asks; without the first 20 bytes the segment is [`Undecoded::Truncated`].
 #[expect(
     clippy::inline_always,
     reason = "measured: handing the segment over in memory costs more than reading it"
 )]
 #[inline(always)]
-pub(super) fn usual_segment(ip: &Ip<'_>) -> Option<([u16; 2], Segment, u32)> {
-    let Fixed {
-        ports,
-        mut segment,
-        length,
-        options,
-    } = fixed(ip).ok()?;
-    match *options {
-        [] => {}
-        [
-            NO_OPERATION,
-            NO_OPERATION,
-            TIMESTAMPS,
-            10,
-            a,
-            b,
-            c,
-            d,
-            e,
-            f,
-            g,
-            h,
-        ] => {
-            segment.options.layout = USUAL;
-            segment.options.timestamps = Some((
-                u32::from_be_bytes([a, b, c, d]),
-                u32::from_be_bytes([e, f, g, h]),
-            ));
-        }
-        _ => return None,
-    }
-    Some((ports, segment, length))
-}
-
-/// A header whose options have not been read.
-struct Fixed<'a> {
-    ports: [u16; 2],
-    segment: Segment,
-    /// Bytes of the header with its options.
-    length: u32,
-    /// The captured bytes of the options.
-    options: &'a [u8],
-}
-
-#[expect(clippy::inline_always, reason = "as above")]
-#[inline(always)]
-fn fixed<'a>(ip: &Ip<'a>) -> Result<Fixed<'a>, Undecoded> {
+pub(super) fn segment<'a>(ip: &Ip<'a>) -> Result<([u16; 2], Segment<'a>, u32), Undecoded> {
     if ip.payload_length < 20 {
         return Err(Undecoded::BadTransport);
     }
@@ -90,23 +33,53 @@ fn fixed<'a>(ip: &Ip<'a>) -> Result<Fixed<'a>, Undecoded> {
     if header < 20 || header > ip.payload_length {
         return Err(Undecoded::BadTransport);
     }
-    Ok(Fixed {
-        ports: [
-            u16::from_be_bytes([fixed[0], fixed[1]]),
-            u16::from_be_bytes([fixed[2], fixed[3]]),
-        ],
-        segment: Segment {
-            seq: Seq(u32::from_be_bytes([fixed[4], fixed[5], fixed[6], fixed[7]])),
-            ack: Seq(u32::from_be_bytes([
-                fixed[8], fixed[9], fixed[10], fixed[11],
-            ])),
-            flags: fixed[13],
-            window: u16::from_be_bytes([fixed[14], fixed[15]]),
-            options: TcpOptions::default(),
-        },
-        length: header,
+    let ports = [
+        u16::from_be_bytes([fixed[0], fixed[1]]),
+        u16::from_be_bytes([fixed[2], fixed[3]]),
+    ];
+    let segment = Segment {
+        seq: Seq(u32::from_be_bytes([fixed[4], fixed[5], fixed[6], fixed[7]])),
+        ack: Seq(u32::from_be_bytes([
+            fixed[8], fixed[9], fixed[10], fixed[11],
+        ])),
+        flags: fixed[13],
+        window: u16::from_be_bytes([fixed[14], fixed[15]]),
         options: super::ip::up_to(rest, header - 20),
-    })
+    };
+    Ok((ports, segment, header))
+}
+
+impl Segment<'_> {
+    /// The options, as far as they were captured. What nearly all segments carry, two no-operations and the time stamps (RFC 7323, appendix
+    /// A), is read without a loop.
+    #[must_use]
+    pub fn options(&self) -> TcpOptions {
+        match *self.options {
+            [] => TcpOptions::default(),
+            [
+                NO_OPERATION,
+                NO_OPERATION,
+                TIMESTAMPS,
+                10,
+                a,
+                b,
+                c,
+                d,
+                e,
+                f,
+                g,
+                h,
+            ] => TcpOptions {
+                layout: USUAL,
+                timestamps: Some((
+                    u32::from_be_bytes([a, b, c, d]),
+                    u32::from_be_bytes([e, f, g, h]),
+                )),
+                ..TcpOptions::default()
+            },
+            _ => options(self.options),
+        }
+    }
 }
 
 /// Reads options one by one, until their end, or until one lies about its length or is cut.

@@ -1,4 +1,4 @@
-use crate::decode::{Decoded, Transport};
+use crate::decode::{Decoded, Segment, Transport};
 use crate::types::{Frame, Seq, Side, Timestamp};
 
 use super::packet::PacketKind;
@@ -120,38 +120,8 @@ impl Record {
                 record.ack = segment.ack;
                 record.flags = segment.flags;
                 record.window = segment.window;
-                record.layout = (segment.options.layout ^ segment.options.layout >> 8) as u8;
-                if let Some((value, echo)) = segment.options.timestamps {
-                    (record.tsval, record.tsecr) = (value, echo);
-                    bits |= TIMESTAMPS;
-                }
-                if segment.flags & 0x02 != 0 {
-                    let options = segment.options;
-                    record.extra = u32::from(options.mss.unwrap_or_default())
-                        | options
-                            .window_scale
-                            .map_or(0, |shift| u32::from(shift) << 16 | 1 << 24)
-                        | u32::from(options.sack_permitted) << 25;
-                } else if segment.options.sack_blocks > 0 {
-                    bits |= SACK;
-                    let blocks = segment
-                        .options
-                        .sack
-                        .get(..usize::from(segment.options.sack_blocks))
-                        .unwrap_or_default();
-                    if let [first, rest @ ..] = blocks {
-                        record.extra = rest
-                            .iter()
-                            .fold(first.1, |high, block| high.later(block.1))
-                            .0;
-                        // RFC 2883, section 4: a first block below the cumulative acknowledgement, or inside the second, reports a duplicate
-                        let inside = rest.first().is_some_and(|second| {
-                            !second.0.after(first.0) && !first.1.after(second.1)
-                        });
-                        if !first.1.after(segment.ack) || inside {
-                            bits |= DSACK;
-                        }
-                    }
+                if !segment.options.is_empty() {
+                    bits |= record.options(&segment);
                 }
             }
             Transport::Udp => {
@@ -168,6 +138,44 @@ impl Record {
         }
         record.bits = bits;
         record
+    }
+
+    /// Notes a segment's options; gives the bits that they set.
+    fn options(&mut self, segment: &Segment<'_>) -> u16 {
+        let options = segment.options();
+        let mut bits = 0;
+        self.layout = (options.layout ^ options.layout >> 8) as u8;
+        if let Some((value, echo)) = options.timestamps {
+            (self.tsval, self.tsecr) = (value, echo);
+            bits |= TIMESTAMPS;
+        }
+        if segment.flags & 0x02 != 0 {
+            self.extra = u32::from(options.mss.unwrap_or_default())
+                | options
+                    .window_scale
+                    .map_or(0, |shift| u32::from(shift) << 16 | 1 << 24)
+                | u32::from(options.sack_permitted) << 25;
+        } else if options.sack_blocks > 0 {
+            bits |= SACK;
+            let blocks = options
+                .sack
+                .get(..usize::from(options.sack_blocks))
+                .unwrap_or_default();
+            if let [first, rest @ ..] = blocks {
+                self.extra = rest
+                    .iter()
+                    .fold(first.1, |high, block| high.later(block.1))
+                    .0;
+                // RFC 2883, section 4: a first block below the cumulative acknowledgement, or inside the second, reports a duplicate
+                let inside = rest
+                    .first()
+                    .is_some_and(|second| !second.0.after(first.0) && !first.1.after(second.1));
+                if !first.1.after(segment.ack) || inside {
+                    bits |= DSACK;
+                }
+            }
+        }
+        bits
     }
 
     pub(super) fn frame(&self) -> Frame {

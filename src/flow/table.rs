@@ -199,12 +199,20 @@ impl<Rider> FlowTable<Rider> {
         (self.evicted, self.evicted_tcp)
     }
 
-    /// The first slot that `hash` leads to: asked for a whole batch ahead, so that the misses overlap.
+    /// The slot that `hash` seems to be in: asked for a whole batch ahead, so that the misses overlap.
     #[must_use]
     pub fn touch_slot(&self, hash: u64) -> u64 {
-        self.slots
-            .get(hash as u32 as usize & (self.slots.len() - 1))
-            .copied()
+        /// Slots of one cache line.
+        const LINE: usize = 8;
+        let (tag, mask) = (hash as u32, self.slots.len() - 1);
+        (0..LINE)
+            .map(|step| {
+                self.slots
+                    .get(tag as usize + step & mask)
+                    .copied()
+                    .unwrap_or_default()
+            })
+            .find(|slot| *slot == 0 || (slot >> 32) as u32 == tag)
             .unwrap_or_default()
     }
 
@@ -717,7 +725,7 @@ impl<Rider> FlowTable<Rider> {
                 });
                 self.links.len() as u32 - 1
             };
-            if flow.log == NONE {
+            if position == 1 {
                 flow.log = fresh;
             } else if let Some(link) = self.links.get_mut(flow.log_end as usize) {
                 link.next = fresh;
