@@ -245,8 +245,16 @@ impl Tale {
                 .filter(|packet| packet.direction == Some(direction))
                 .count() as u32
         };
+        let with_payload = |direction| {
+            packets
+                .iter()
+                .filter(|packet| packet.direction == Some(direction) && packet.payload > 0)
+                .count() as u32
+        };
         flow.summary.up.packets = count(Direction::Up);
         flow.summary.down.packets = count(Direction::Down);
+        flow.summary.up.data_packets = with_payload(Direction::Up);
+        flow.summary.down.data_packets = with_payload(Direction::Down);
         flow.summary.first = Timestamp(START);
         flow.summary.last = Timestamp(time);
         flow.summary.end = End::Open;

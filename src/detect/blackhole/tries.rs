@@ -15,7 +15,9 @@ pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Rea
     let Some(case) = Case::of(flow, around) else {
         return Reading::Blind(NO_CASE);
     };
-    if matches!(case.stage, Stage::Stalled | Stage::Hello) && case.tries.is_empty() {
+    let own = flow.detail.side(case.tries_from);
+    let outstanding = own.acked < own.sent_end && case.stage != Stage::Stalled;
+    if case.tries.is_empty() && !outstanding {
         return Reading::Blind("the one who waits has nothing to repeat");
     }
     if case.stage == Stage::Stalled

@@ -24,3 +24,25 @@ pub(in crate::detect) fn read(case: &Case<'_>) -> Reading {
         ),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{At, Middlebox, alone, download, paced, value};
+    use super::*;
+
+    #[test]
+    fn a_paced_stream_leaves_its_sender_idle() {
+        let flow = paced(At::Server, 100, 400);
+        assert!(value(&read(&alone(&flow))).expect("the sender's side") > 0.5);
+    }
+    #[test]
+    fn a_policed_sender_is_busy() {
+        let flow = download(At::Server, Middlebox::Shape(37_500.0, 30_000.0), 250);
+        assert!(value(&read(&alone(&flow))).expect("the sender's side") < 0.5);
+    }
+    #[test]
+    fn a_receivers_capture_does_not_tell() {
+        let flow = paced(At::Client, 100, 400);
+        assert_eq!(value(&read(&alone(&flow))), None);
+    }
+}

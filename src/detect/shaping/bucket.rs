@@ -365,6 +365,12 @@ pub(in crate::detect) fn fit(ledger: &Ledger) -> Option<Fit> {
     let before_loss: u64 = before.iter().map(|sent| u64::from(sent.bytes)).sum();
     let biggest_burst = (before_loss as f64).max(passed * 0.5).max(4.0 * largest) * 1.2;
 
+    let unseen = ledger
+        .sent
+        .iter()
+        .filter(|sent| sent.lost && sent.unseen)
+        .count();
+    let lost_before = 2 * unseen > ledger.losses();
     // Coarse, then fine around the best. Without any overflow the mean rate from loss to loss is the bucket's, so it is tried by itself.
     let coarse = &steps[..steps.len().min(COARSE_STEPS)];
     let mut best = Candidate::default();
@@ -417,7 +423,13 @@ pub(in crate::detect) fn fit(ledger: &Ledger) -> Option<Fit> {
         if outcome.drained.1 > 0.3 * span {
             let exact = outcome.drained.0 / outcome.drained.1;
             if (chosen.rate * 0.7..chosen.rate * 1.3).contains(&exact) {
-                chosen.merit = best.merit - 0.06;
+                // It errs by less than the search where nothing overflowed at all.
+                let trust = if lost_before && outcome.unclipped > 0.8 * outcome.fresh {
+                    0.12
+                } else {
+                    0.06
+                };
+                chosen.merit = best.merit - trust;
                 chosen.improve(&steps, exact, chosen.burst);
             }
         }
@@ -430,7 +442,8 @@ pub(in crate::detect) fn fit(ledger: &Ledger) -> Option<Fit> {
     // A bucket that was full at the first packet and empty at the first loss is the simplest story; it is taken where it is nearly as good.
     if let Some(full) = full_at_start(ledger, first_loss, rate) {
         let full = full.max(SMALLEST_BURST * largest);
-        if run(&steps, rate, full).merit() >= run(&steps, rate, burst).merit() - 0.12 {
+        let leave = if full < 3.0 * burst { 0.2 } else { 0.12 };
+        if run(&steps, rate, full).merit() >= run(&steps, rate, burst).merit() - leave {
             burst = full;
         }
     }
@@ -454,13 +467,20 @@ pub(in crate::detect) fn fit(ledger: &Ledger) -> Option<Fit> {
         losses: ledger.losses() as u32,
         tested: steps.len() as u32,
         queueing: None,
-        inflation_behind: at_losses(ledger, &ledger.after),
+        // The queue whose overflow the losses would be lies on their side of the capture point.
+        inflation_behind: if lost_before {
+            None
+        } else {
+            at_losses(ledger, &ledger.after)
+        },
         inflation_before: at_losses(ledger, &ledger.before),
         evenness: ledger.evenness(rate, tested[0].time),
         queue_s: shortest / rate,
         first_loss,
     };
-    fit.queueing = queueing(&fit, ledger, &ledger.after);
+    if !lost_before {
+        fit.queueing = queueing(&fit, ledger, &ledger.after);
+    }
     Some(fit)
 }
 

@@ -28,3 +28,27 @@ pub(in crate::detect) fn read(case: &Case<'_>) -> Reading {
         ),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{At, Middlebox, alone, download, value};
+    use super::*;
+
+    #[test]
+    fn a_policer_is_met_from_either_end() {
+        for at in [At::Server, At::Client] {
+            let flow = download(at, Middlebox::Police(200_000.0, 24_000.0), 600);
+            assert!(value(&read(&alone(&flow))).expect("a fit") > 0.6);
+        }
+    }
+    #[test]
+    fn random_loss_is_no_bucket() {
+        let flow = download(At::Server, Middlebox::Lose(0.1), 300);
+        assert!(value(&read(&alone(&flow))).expect("a fit") < 0.5);
+    }
+    #[test]
+    fn without_losses_there_is_nothing_to_fit() {
+        let flow = download(At::Server, Middlebox::Open, 150);
+        assert_eq!(value(&read(&alone(&flow))), None);
+    }
+}

@@ -34,3 +34,37 @@ pub(in crate::detect) fn read(case: &Case<'_>) -> Reading {
         ),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{
+        At, Middlebox, alone, as_control, beside, control, download, value,
+    };
+    use super::*;
+
+    #[test]
+    fn a_control_that_did_not_wait_rules_it_out() {
+        let flows = [
+            download(At::Server, Middlebox::Shape(37_500.0, 30_000.0), 250),
+            control(At::Server, 250),
+        ];
+        assert!(value(&read(&beside(&flows))).expect("a control") < 0.5);
+    }
+    #[test]
+    fn a_control_that_waited_as_long_does_not() {
+        let flows = [
+            download(At::Server, Middlebox::Shape(37_500.0, 30_000.0), 250),
+            as_control(download(
+                At::Server,
+                Middlebox::Shape(37_500.0, 30_000.0),
+                250,
+            )),
+        ];
+        assert!(value(&read(&beside(&flows))).expect("a control") > 0.5);
+    }
+    #[test]
+    fn without_a_control_nothing_is_said() {
+        let flow = download(At::Server, Middlebox::Shape(37_500.0, 30_000.0), 250);
+        assert_eq!(value(&read(&alone(&flow))), None);
+    }
+}

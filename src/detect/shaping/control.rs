@@ -86,9 +86,12 @@ impl Controls {
             let Some(facts) = flows.get(place) else {
                 continue;
             };
-            control.peak = control.peak.max(peak(facts, direction));
-            control.wait = Ledger::of(facts, direction)
-                .map(|ledger| queue::queue(&ledger).map_or(0.0, |queue| queue.wait));
+            let ledger = Ledger::of(facts, direction);
+            // An acknowledgement that waited for a hole to be filled covers at once what came over a long time; then what was sent and passed is the bound.
+            let reached = ledger.as_ref().map_or(f64::MAX, passed_peak);
+            control.peak = control.peak.max(peak(facts, direction).min(reached));
+            control.wait =
+                ledger.map(|ledger| queue::queue(&ledger).map_or(0.0, |queue| queue.wait));
         }
         Self { flows: controls }
     }
@@ -132,10 +135,30 @@ fn plain(index: u32, other: &Summary, direction: Direction, flows: &[FlowFacts])
     }
 }
 
+/// Over how long the peak of a control is taken, in nanoseconds.
+const WINDOW: i64 = 200_000_000;
+
+/// The most payload per second that was sent and not lost, over a fifth of a second.
+fn passed_peak(ledger: &Ledger) -> f64 {
+    let mut recent: VecDeque<(i64, u64)> = VecDeque::new();
+    let (mut sum, mut most) = (0_u64, 0_u64);
+    for sent in ledger.sent.iter().filter(|sent| !sent.lost) {
+        recent.push_back((sent.time, u64::from(sent.payload)));
+        sum += u64::from(sent.payload);
+        while let Some((then, gone)) = recent.front().copied()
+            && sent.time - then > WINDOW
+        {
+            recent.pop_front();
+            sum -= gone;
+        }
+        most = most.max(sum);
+    }
+    most as f64 / (WINDOW as f64 / 1e9)
+}
+
 /// The most bytes per second that were acknowledged over a fifth of a second, so that what a sender pushes into a full queue does not count; over one bin of
 /// the timeline where nothing was acknowledged (QUIC).
 pub(in crate::detect) fn peak(flow: &FlowFacts, direction: Direction) -> f64 {
-    const WINDOW: i64 = 200_000_000;
     let Some(transfer) = flow.detail.transfer.as_deref() else {
         return 0.0;
     };

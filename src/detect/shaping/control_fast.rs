@@ -38,3 +38,33 @@ pub(in crate::detect) fn read(case: &Case<'_>) -> Reading {
         ),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{
+        At, Middlebox, alone, as_control, beside, control, download, paced, value,
+    };
+    use super::*;
+
+    #[test]
+    fn a_fast_control_counts() {
+        let flows = [
+            download(At::Server, Middlebox::Police(37_500.0, 24_000.0), 150),
+            control(At::Server, 250),
+        ];
+        assert!(value(&read(&beside(&flows))).expect("a control") > 2.0);
+    }
+    #[test]
+    fn a_control_as_slow_counts_against() {
+        let flows = [
+            download(At::Server, Middlebox::Police(37_500.0, 24_000.0), 150),
+            as_control(paced(At::Server, 200, 40)),
+        ];
+        assert!(value(&read(&beside(&flows))).expect("a control") < 2.0);
+    }
+    #[test]
+    fn without_a_control_nothing_is_said() {
+        let flow = download(At::Server, Middlebox::Police(37_500.0, 24_000.0), 150);
+        assert_eq!(value(&read(&alone(&flow))), None);
+    }
+}

@@ -32,3 +32,31 @@ pub(in crate::detect) fn read(case: &Case<'_>) -> Reading {
         ),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{At, Middlebox, alone, download, value};
+    use super::*;
+
+    #[test]
+    fn a_queue_lets_packets_out_one_by_one() {
+        let mut flow = download(At::Client, Middlebox::Shape(37_500.0, 30_000.0), 400);
+        for event in &mut flow.detail.transfer.as_mut().expect("a transfer").events {
+            event.tsval = 0;
+        }
+        assert!(value(&read(&alone(&flow))).expect("arrivals") > 0.7);
+    }
+    #[test]
+    fn a_policer_passes_what_is_sent_together() {
+        let mut flow = download(At::Client, Middlebox::Police(200_000.0, 24_000.0), 600);
+        for event in &mut flow.detail.transfer.as_mut().expect("a transfer").events {
+            event.tsval = 0;
+        }
+        assert!(value(&read(&alone(&flow))).is_none_or(|share| share < 0.7));
+    }
+    #[test]
+    fn time_stamps_tell_more() {
+        let flow = download(At::Client, Middlebox::Shape(37_500.0, 30_000.0), 250);
+        assert_eq!(value(&read(&alone(&flow))), None);
+    }
+}

@@ -30,3 +30,31 @@ pub(in crate::detect) fn read(case: &Case<'_>) -> Reading {
         ),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{At, Middlebox, alone, download, value};
+    use super::*;
+
+    #[test]
+    fn a_full_bucket_spares_the_first_burst() {
+        let flow = download(At::Server, Middlebox::Police(37_500.0, 24_000.0), 150);
+        assert!(value(&read(&alone(&flow))).expect("a fit") > 1.5);
+    }
+    #[test]
+    fn a_loss_among_the_first_packets_is_not_spared() {
+        let mut flow = download(At::Server, Middlebox::Police(37_500.0, 24_000.0), 150);
+        flow.detail.from_start = true;
+        let mut case = alone(&flow);
+        if let Some(fit) = &mut case.fit {
+            fit.first_loss = 1;
+        }
+        assert!(value(&read(&case)).expect("a fit") < 1.5);
+    }
+    #[test]
+    fn a_flow_from_the_middle_does_not_tell() {
+        let mut flow = download(At::Server, Middlebox::Police(37_500.0, 24_000.0), 150);
+        flow.detail.from_start = false;
+        assert_eq!(value(&read(&alone(&flow))), None);
+    }
+}

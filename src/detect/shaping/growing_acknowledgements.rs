@@ -24,3 +24,44 @@ pub(in crate::detect) fn read(case: &Case<'_>) -> Reading {
         format!("acknowledgements grew by {:.0} bytes", plateau.growth),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{At, Middlebox, alone, download, value};
+    use super::super::plateau::Plateau;
+    use super::*;
+
+    #[test]
+    fn it_counts_above_the_limit() {
+        let flow = crate::facts::FlowFacts::default();
+        let mut case = alone(&flow);
+        case.plateau = Some(Plateau {
+            rate: 25_000.0,
+            packets: 200,
+            seconds: 10.0,
+            fall: 5.0,
+            growth: 30.0,
+            ..Plateau::default()
+        });
+        assert!(value(&read(&case)).expect("a plateau") > 9.0);
+    }
+    #[test]
+    fn it_counts_against_below_it() {
+        let flow = crate::facts::FlowFacts::default();
+        let mut case = alone(&flow);
+        case.plateau = Some(Plateau {
+            rate: 25_000.0,
+            packets: 200,
+            seconds: 10.0,
+            fall: 5.0,
+            growth: 0.0,
+            ..Plateau::default()
+        });
+        assert!(value(&read(&case)).expect("a plateau") < 9.0);
+    }
+    #[test]
+    fn tcp_is_not_judged_so() {
+        let flow = download(At::Server, Middlebox::Police(37_500.0, 24_000.0), 150);
+        assert_eq!(value(&read(&alone(&flow))), None);
+    }
+}

@@ -22,3 +22,53 @@ pub(in crate::detect) fn read(case: &Case<'_>) -> Reading {
         format!("{:.1} % of {} packets", pool.ratio() * 100.0, pool.sent),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{At, Middlebox, alone, download, value};
+    use super::super::loss::Pool;
+    use super::*;
+
+    #[test]
+    fn a_tenth_is_heavy() {
+        let flow = download(At::Server, Middlebox::Open, 150);
+        let mut case = alone(&flow);
+        case.pool = Pool {
+            sent: 200,
+            lost: 20,
+            control_sent: 400,
+            control_lost: 0,
+            flows: 1,
+            hit: 1,
+        };
+        assert!(value(&read(&case)).expect("packets") > 0.025);
+    }
+    #[test]
+    fn one_in_a_hundred_is_not() {
+        let flow = download(At::Server, Middlebox::Open, 150);
+        let mut case = alone(&flow);
+        case.pool = Pool {
+            sent: 300,
+            lost: 3,
+            control_sent: 400,
+            control_lost: 0,
+            flows: 1,
+            hit: 1,
+        };
+        assert!(value(&read(&case)).expect("packets") < 0.025);
+    }
+    #[test]
+    fn a_few_packets_say_nothing() {
+        let flow = download(At::Server, Middlebox::Open, 150);
+        let mut case = alone(&flow);
+        case.pool = Pool {
+            sent: 10,
+            lost: 2,
+            control_sent: 400,
+            control_lost: 0,
+            flows: 1,
+            hit: 1,
+        };
+        assert_eq!(value(&read(&case)), None);
+    }
+}

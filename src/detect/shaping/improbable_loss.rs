@@ -23,3 +23,53 @@ pub(in crate::detect) fn read(case: &Case<'_>) -> Reading {
         format!("by chance once in 10^{improbability:.1}"),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{At, Middlebox, alone, download, value};
+    use super::super::loss::Pool;
+    use super::*;
+
+    #[test]
+    fn a_tenth_against_nothing_is_improbable() {
+        let flow = download(At::Server, Middlebox::Open, 150);
+        let mut case = alone(&flow);
+        case.pool = Pool {
+            sent: 200,
+            lost: 20,
+            control_sent: 400,
+            control_lost: 0,
+            flows: 1,
+            hit: 1,
+        };
+        assert!(value(&read(&case)).expect("controls") > 3.5);
+    }
+    #[test]
+    fn two_lost_packets_are_chance() {
+        let flow = download(At::Server, Middlebox::Open, 150);
+        let mut case = alone(&flow);
+        case.pool = Pool {
+            sent: 30,
+            lost: 2,
+            control_sent: 100,
+            control_lost: 0,
+            flows: 1,
+            hit: 1,
+        };
+        assert!(value(&read(&case)).expect("controls") < 3.5);
+    }
+    #[test]
+    fn without_controls_nothing_is_said() {
+        let flow = download(At::Server, Middlebox::Open, 150);
+        let mut case = alone(&flow);
+        case.pool = Pool {
+            sent: 200,
+            lost: 20,
+            control_sent: 10,
+            control_lost: 0,
+            flows: 1,
+            hit: 1,
+        };
+        assert_eq!(value(&read(&case)), None);
+    }
+}

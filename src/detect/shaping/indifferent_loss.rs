@@ -29,3 +29,25 @@ pub(in crate::detect) fn read(case: &Case<'_>) -> Reading {
         ),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{At, Middlebox, alone, download, value};
+    use super::*;
+
+    #[test]
+    fn random_loss_is_indifferent() {
+        let flow = download(At::Server, Middlebox::Lose(0.1), 300);
+        assert!(value(&read(&alone(&flow))).expect("a fit") < 0.6);
+    }
+    #[test]
+    fn a_policer_is_not() {
+        let flow = download(At::Server, Middlebox::Police(37_500.0, 24_000.0), 150);
+        assert!(value(&read(&alone(&flow))).expect("a fit") > 0.6);
+    }
+    #[test]
+    fn without_losses_nothing_is_said() {
+        let flow = download(At::Server, Middlebox::Open, 150);
+        assert_eq!(value(&read(&alone(&flow))), None);
+    }
+}

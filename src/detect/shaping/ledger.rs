@@ -240,10 +240,11 @@ impl Ledger {
         union
     }
 
-    /// Share of the arrivals from `from` on that followed the one before them by just the time that their bytes take at `rate` (bytes per second). Near 1 behind a
-    /// queue that is served at that rate. Only where the losses lie before the capture point: else it is the sender's spacing that is seen.
+    /// Share of the arrivals from `from` on that followed the one before them by just the time that their bytes take at `rate` (bytes per second), or of the time
+    /// that such gaps fill, whichever is less. Near 1 behind a queue that is served at that rate; a window that arrives at the speed of the line fills no time.
+    /// Only where the losses lie before the capture point: else it is the sender's spacing that is seen.
     pub(in crate::detect) fn evenness(&self, rate: f64, from: i64) -> Option<f64> {
-        /// Jitter that still counts as even, in seconds, and as a share of the time.
+        /// Jitter that still counts as even, in seconds, but at most a quarter of the time, and a share of the time that always does.
         const JITTER: (f64, f64) = (0.000_8, 0.04);
         if self.sent.iter().any(|sent| sent.lost && !sent.unseen) {
             return None;
@@ -253,16 +254,20 @@ impl Ledger {
             .iter()
             .filter(|sent| !sent.unseen && sent.time >= from)
             .collect();
-        let mut even = 0_u32;
-        let mut all = 0_u32;
+        let (mut even, mut all) = (0.0, 0.0);
+        let (mut even_s, mut all_s) = (0.0, 0.0);
         for pair in arrivals.windows(2) {
             let [before, after] = pair else { continue };
             let gap = (after.time - before.time) as f64 / 1e9;
             let due = f64::from(after.bytes) / rate;
-            all += 1;
-            even += u32::from((gap - due).abs() <= JITTER.0.max(JITTER.1 * due));
+            all += 1.0;
+            all_s += gap;
+            if (gap - due).abs() <= JITTER.0.min(due / 4.0).max(JITTER.1 * due) {
+                even += 1.0;
+                even_s += gap;
+            }
         }
-        (all >= 20).then(|| f64::from(even) / f64::from(all))
+        (all >= 20.0 && all_s > 0.0).then(|| f64::min(even / all, even_s / all_s))
     }
 
     /// How many were lost.

@@ -29,3 +29,53 @@ pub(in crate::detect) fn read(case: &Case<'_>) -> Reading {
         ),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{At, Middlebox, alone, download, value};
+    use super::super::loss::Pool;
+    use super::*;
+
+    #[test]
+    fn controls_without_loss_rule_it_out() {
+        let flow = download(At::Server, Middlebox::Open, 150);
+        let mut case = alone(&flow);
+        case.pool = Pool {
+            sent: 200,
+            lost: 20,
+            control_sent: 400,
+            control_lost: 0,
+            flows: 1,
+            hit: 1,
+        };
+        assert!(value(&read(&case)).expect("controls") < 0.25);
+    }
+    #[test]
+    fn controls_that_lose_alike_do_not() {
+        let flow = download(At::Server, Middlebox::Open, 150);
+        let mut case = alone(&flow);
+        case.pool = Pool {
+            sent: 300,
+            lost: 6,
+            control_sent: 600,
+            control_lost: 12,
+            flows: 1,
+            hit: 1,
+        };
+        assert!(value(&read(&case)).expect("controls") > 0.25);
+    }
+    #[test]
+    fn without_controls_nothing_is_said() {
+        let flow = download(At::Server, Middlebox::Open, 150);
+        let mut case = alone(&flow);
+        case.pool = Pool {
+            sent: 200,
+            lost: 20,
+            control_sent: 10,
+            control_lost: 0,
+            flows: 1,
+            hit: 1,
+        };
+        assert_eq!(value(&read(&case)), None);
+    }
+}

@@ -22,6 +22,8 @@ mod even_arrivals;
 mod excess_loss;
 mod faster_start;
 mod first_burst_spared;
+#[cfg(test)]
+mod fixtures;
 mod growing_acknowledgements;
 mod heavy_loss;
 mod improbable_loss;
@@ -373,4 +375,105 @@ fn random_drop(
         finding.frame = first.summary.first_frame;
     }
     Some(finding)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fixtures::{At, Middlebox, around, as_control, control, download, paced};
+    use super::*;
+    use crate::detect::{Finding, Level, Parameter};
+
+    fn judged(flows: &[FlowFacts]) -> Vec<Finding> {
+        judge(flows, &around(flows), &|flow| flow.summary.service != 0).findings
+    }
+
+    fn number(finding: &Finding, name: &str) -> f64 {
+        let found = finding.parameters.iter().find(|(key, _)| *key == name);
+        match found.map(|(_, value)| value) {
+            Some(Parameter::Integer(value)) => *value as f64,
+            Some(Parameter::Number(value)) => *value,
+            _ => f64::NAN,
+        }
+    }
+
+    #[test]
+    fn a_policed_messenger_beside_a_fast_control_is_likely_from_either_end() {
+        for at in [At::Server, At::Client] {
+            let flows = [
+                download(at, Middlebox::Police(200_000.0, 24_000.0), 600),
+                control(at, 250),
+            ];
+            let found = judged(&flows);
+            assert_eq!(found.len(), 1, "{found:?}");
+            assert_eq!(found[0].mechanism, Mechanism::Policing);
+            assert!(Level::of(found[0].score) >= Some(Level::Likely));
+            let rate = number(&found[0], "rate_bps");
+            assert!((rate / 1_600_000.0 - 1.0).abs() < 0.07, "{rate}");
+            let burst = number(&found[0], "burst_bytes");
+            assert!((burst / 24_000.0 - 1.0).abs() < 0.3, "{burst}");
+        }
+    }
+
+    #[test]
+    fn without_a_control_it_is_suspected_and_says_why() {
+        let policed = Middlebox::Police(37_500.0, 24_000.0);
+        let found = judged(&[download(At::Server, policed, 200)]);
+        assert_eq!(found.len(), 1);
+        assert_eq!(Level::of(found[0].score), Some(Level::Suspected));
+        assert!(found[0].summary.contains("no more than suspected"));
+    }
+
+    #[test]
+    fn a_shaped_messenger_is_told_from_a_policed_one() {
+        for at in [At::Server, At::Client] {
+            let flows = [
+                download(at, Middlebox::Shape(37_500.0, 30_000.0), 250),
+                control(at, 250),
+            ];
+            let found = judged(&flows);
+            assert_eq!(found.len(), 1, "{found:?}");
+            assert_eq!(found[0].mechanism, Mechanism::Shaping);
+            let rate = number(&found[0], "rate_bps");
+            assert!((rate / 300_000.0 - 1.0).abs() < 0.07, "{rate}");
+        }
+    }
+
+    #[test]
+    fn a_tenth_dropped_beside_a_clean_control_is_a_random_drop() {
+        let flows = [
+            download(At::Server, Middlebox::Lose(0.1), 300),
+            control(At::Server, 250),
+        ];
+        let found = judged(&flows);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].mechanism, Mechanism::RandomDrop);
+        assert_eq!(Level::of(found[0].score), Some(Level::Likely));
+    }
+
+    #[test]
+    fn loss_that_the_control_shares_is_nobodys_doing() {
+        let flows = [
+            download(At::Server, Middlebox::Lose(0.03), 300),
+            as_control(download(At::Server, Middlebox::Lose(0.03), 300)),
+        ];
+        let found = judged(&flows);
+        let none_likely = (found.iter()).all(|it| Level::of(it.score) < Some(Level::Likely));
+        assert!(none_likely, "{found:?}");
+    }
+
+    #[test]
+    fn a_stream_that_its_server_paces_is_not_limited() {
+        for at in [At::Server, At::Client] {
+            assert_eq!(judged(&[paced(at, 200, 80), control(at, 250)]), []);
+        }
+    }
+
+    #[test]
+    fn a_fast_download_is_not_limited() {
+        let flows = [
+            download(At::Server, Middlebox::Open, 400),
+            control(At::Server, 250),
+        ];
+        assert_eq!(judged(&flows), []);
+    }
 }

@@ -34,3 +34,31 @@ pub(in crate::detect) fn read(case: &Case<'_>) -> Reading {
         ),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{At, Middlebox, alone, download, value};
+    use super::*;
+
+    #[test]
+    fn loss_that_takes_what_also_passes_is_not_the_mtu() {
+        let flow = download(At::Server, Middlebox::Lose(0.1), 300);
+        assert!(value(&read(&alone(&flow))).expect("losses") > 0.3);
+    }
+    #[test]
+    fn loss_of_the_largest_alone_is() {
+        let flow = download(At::Server, Middlebox::Lose(0.1), 300);
+        let mut case = alone(&flow);
+        for sent in &mut case.ledger.sent {
+            if !sent.lost {
+                sent.bytes = 1200;
+            }
+        }
+        assert!(value(&read(&case)).expect("losses") < 0.3);
+    }
+    #[test]
+    fn without_losses_nothing_is_said() {
+        let flow = download(At::Server, Middlebox::Open, 150);
+        assert_eq!(value(&read(&alone(&flow))), None);
+    }
+}

@@ -42,3 +42,29 @@ pub(in crate::detect) fn read(case: &Case<'_>) -> Reading {
         ),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{At, Middlebox, alone, download, value};
+    use super::*;
+
+    #[test]
+    fn a_policer_drops_without_delay() {
+        for at in [At::Server, At::Client] {
+            let flow = download(at, Middlebox::Police(200_000.0, 24_000.0), 600);
+            assert!(value(&read(&alone(&flow))).expect("delays") < 0.25);
+        }
+    }
+    #[test]
+    fn a_full_queue_delays_before_it_drops() {
+        for at in [At::Server, At::Client] {
+            let flow = download(at, Middlebox::Shape(200_000.0, 20_000.0), 1500);
+            assert!(value(&read(&alone(&flow))).expect("delays") > 0.25);
+        }
+    }
+    #[test]
+    fn without_losses_there_is_no_delay_at_them() {
+        let flow = download(At::Server, Middlebox::Open, 150);
+        assert_eq!(value(&read(&alone(&flow))), None);
+    }
+}

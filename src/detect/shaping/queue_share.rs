@@ -25,3 +25,25 @@ pub(in crate::detect) fn read(case: &Case<'_>) -> Reading {
         ),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{At, Middlebox, alone, download, paced, value};
+    use super::*;
+
+    #[test]
+    fn a_shaper_keeps_its_queue() {
+        let flow = download(At::Server, Middlebox::Shape(37_500.0, 30_000.0), 250);
+        assert!(value(&read(&alone(&flow))).expect("a queue") > 0.25);
+    }
+    #[test]
+    fn a_lost_packet_is_no_queue() {
+        let flow = download(At::Server, Middlebox::Lose(0.1), 300);
+        assert!(value(&read(&alone(&flow))).is_none_or(|share| share < 0.25));
+    }
+    #[test]
+    fn where_nothing_waits_there_is_no_queue() {
+        let flow = paced(At::Server, 100, 40);
+        assert_eq!(value(&read(&alone(&flow))), None);
+    }
+}

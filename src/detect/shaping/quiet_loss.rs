@@ -28,3 +28,25 @@ pub(in crate::detect) fn read(case: &Case<'_>) -> Reading {
         format!("{:.1} ms above the quickest tenth", worst.max(0.0) * 1e3),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{At, Middlebox, alone, download, value};
+    use super::*;
+
+    #[test]
+    fn random_loss_is_quiet() {
+        let flow = download(At::Server, Middlebox::Lose(0.1), 300);
+        assert!(value(&read(&alone(&flow))).expect("delays") < 25.0);
+    }
+    #[test]
+    fn a_full_queue_is_not() {
+        let flow = download(At::Server, Middlebox::Shape(200_000.0, 20_000.0), 1500);
+        assert!(value(&read(&alone(&flow))).expect("delays") > 25.0);
+    }
+    #[test]
+    fn without_losses_nothing_is_said() {
+        let flow = download(At::Server, Middlebox::Open, 150);
+        assert_eq!(value(&read(&alone(&flow))), None);
+    }
+}

@@ -23,3 +23,25 @@ pub(in crate::detect) fn read(case: &Case<'_>) -> Reading {
         format!("{:.0} % waited or were lost", share * 100.0),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{At, Middlebox, alone, download, paced, value};
+    use super::*;
+
+    #[test]
+    fn what_waits_was_not_paced() {
+        let flow = download(At::Server, Middlebox::Shape(37_500.0, 30_000.0), 250);
+        assert!(value(&read(&alone(&flow))).expect("delays") > 0.2);
+    }
+    #[test]
+    fn equal_gaps_without_wait_are_pacing() {
+        let flow = paced(At::Client, 100, 40);
+        assert!(value(&read(&alone(&flow))).expect("delays") < 0.2);
+    }
+    #[test]
+    fn without_delays_nothing_is_said() {
+        let flow = crate::facts::FlowFacts::default();
+        assert_eq!(value(&read(&alone(&flow))), None);
+    }
+}

@@ -31,3 +31,33 @@ pub(in crate::detect) fn read(case: &Case<'_>) -> Reading {
         ),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{
+        At, Middlebox, alone, as_control, beside, control, download, value,
+    };
+    use super::*;
+
+    #[test]
+    fn a_control_without_loss_rules_it_out() {
+        let flows = [
+            download(At::Server, Middlebox::Police(37_500.0, 24_000.0), 150),
+            control(At::Server, 250),
+        ];
+        assert!(value(&read(&beside(&flows))).expect("a control") < 0.2);
+    }
+    #[test]
+    fn a_control_that_lost_as_much_does_not() {
+        let flows = [
+            download(At::Server, Middlebox::Lose(0.3), 300),
+            as_control(download(At::Server, Middlebox::Lose(0.3), 300)),
+        ];
+        assert!(value(&read(&beside(&flows))).expect("a control") > 0.2);
+    }
+    #[test]
+    fn without_a_control_nothing_is_said() {
+        let flow = download(At::Server, Middlebox::Police(37_500.0, 24_000.0), 150);
+        assert_eq!(value(&read(&alone(&flow))), None);
+    }
+}

@@ -24,3 +24,27 @@ pub(in crate::detect) fn read(case: &Case<'_>) -> Reading {
         ),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{At, Middlebox, alone, download, paced, value};
+    use super::*;
+
+    #[test]
+    fn a_closed_window_is_the_readers_doing() {
+        let mut flow = paced(At::Server, 100, 40);
+        flow.detail.client.zero_window_ns = flow.summary.last.since(flow.summary.first) * 3 / 4;
+        assert!(value(&read(&alone(&flow))).expect("a window") > 0.5);
+    }
+    #[test]
+    fn an_open_window_is_not() {
+        let flow = download(At::Server, Middlebox::Police(37_500.0, 24_000.0), 150);
+        assert!(value(&read(&alone(&flow))).expect("a window") < 0.5);
+    }
+    #[test]
+    fn without_the_syns_the_scale_is_unknown() {
+        let mut flow = paced(At::Server, 100, 40);
+        flow.detail.client.syns = 0;
+        assert_eq!(value(&read(&alone(&flow))), None);
+    }
+}

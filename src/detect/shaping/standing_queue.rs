@@ -28,3 +28,27 @@ pub(in crate::detect) fn read(case: &Case<'_>) -> Reading {
         ),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{At, Middlebox, alone, download, value};
+    use super::*;
+
+    #[test]
+    fn packets_wait_at_a_shaper_from_either_end() {
+        for at in [At::Server, At::Client] {
+            let flow = download(at, Middlebox::Shape(37_500.0, 30_000.0), 250);
+            assert!(value(&read(&alone(&flow))).expect("delays") > 30.0);
+        }
+    }
+    #[test]
+    fn nothing_waits_at_a_policer() {
+        let flow = download(At::Server, Middlebox::Police(37_500.0, 24_000.0), 150);
+        assert!(value(&read(&alone(&flow))).expect("delays") < 30.0);
+    }
+    #[test]
+    fn a_flow_without_packets_is_not_judged() {
+        let flow = crate::facts::FlowFacts::default();
+        assert_eq!(value(&read(&alone(&flow))), None);
+    }
+}

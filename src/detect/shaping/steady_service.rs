@@ -29,3 +29,32 @@ pub(in crate::detect) fn read(case: &Case<'_>) -> Reading {
         ),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{At, Middlebox, alone, download, paced, value};
+    use super::*;
+
+    #[test]
+    fn a_shaper_serves_at_its_rate() {
+        let flow = download(At::Server, Middlebox::Shape(37_500.0, 30_000.0), 250);
+        let case = alone(&flow);
+        assert!(value(&read(&case)).expect("stretches") < 0.1);
+        let rate = case.rate().expect("a rate");
+        assert!((rate / 37_500.0 - 1.0).abs() < 0.07, "{rate}");
+    }
+    #[test]
+    fn a_queue_that_swings_is_unsteady() {
+        let flow = download(At::Server, Middlebox::Shape(37_500.0, 30_000.0), 250);
+        let mut case = alone(&flow);
+        if let Some(queue) = &mut case.queue {
+            queue.unsteadiness = Some(0.4);
+        }
+        assert!(value(&read(&case)).expect("stretches") > 0.1);
+    }
+    #[test]
+    fn without_a_queue_there_is_no_service() {
+        let flow = paced(At::Server, 100, 40);
+        assert_eq!(value(&read(&alone(&flow))), None);
+    }
+}

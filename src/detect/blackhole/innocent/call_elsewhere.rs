@@ -5,7 +5,7 @@ use crate::detect::rule::{About, Reading};
 use crate::facts::{CaptureFacts, FlowFacts};
 
 pub(in crate::detect) const ABOUT: About = About {
-    measures: "other UDP flows of the client with datagrams both ways and not to port 443 or 53 within a minute",
+    measures: "other UDP flows of the client to the same service (to any where none is known) with datagrams both ways within a minute, ports 53, 123, 443, 853 and 5353 left out",
     why: "ICE tries many pairs and keeps one (RFC 8445); those to a peer behind a NAT stay unanswered",
     innocent: &[],
     blind_to: "calls of which only one flow is in the capture",
