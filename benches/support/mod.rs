@@ -79,13 +79,16 @@ fn bursts(capture: &mut Capture, packets: u32) -> io::Result<()> {
             break;
         };
         for _ in 0..(1 + dice.below(7)).min(left) {
-            left -= 1;
-            if conversation.sent >= 4 && dice.below(LENGTH - 4) == 0 {
-                capture.packet(&conversation.reset())?;
+            if conversation.sent >= 4 && dice.below(LENGTH - 7) == 0 {
+                for packet in conversation.close() {
+                    capture.packet(&packet)?;
+                }
+                left = left.saturating_sub(3);
                 *conversation = Conversation::new(made);
                 made += 1;
                 break;
             }
+            left -= 1;
             capture.packet(&conversation.next(&mut dice))?;
         }
     }
@@ -138,10 +141,13 @@ impl Dice {
     }
 }
 
+const FIN: u8 = 0x01;
 const SYN: u8 = 0x02;
-const RST: u8 = 0x04;
 const PSH: u8 = 0x08;
 const ACK: u8 = 0x10;
+
+/// What either side says in a small packet: nothing that any recogniser would wait for more of.
+const SAID: [u8; 8] = [0; 8];
 
 /// One TCP connection and how far it has come.
 #[derive(Clone, Debug)]
@@ -175,13 +181,12 @@ impl Conversation {
 
     /// The next small packet of its life: SYN, SYN/ACK, acknowledgement, then 8 bytes from either side.
     pub(crate) fn next(&mut self, dice: &mut Dice) -> Vec<u8> {
-        let payload = dice.next().to_be_bytes();
         match self.sent {
             0 => self.syn(),
             1 => self.segment(false, SYN | ACK, &[]),
-            2 => self.up(&payload),
-            _ if payload[0] & 1 == 0 => self.up(&payload),
-            _ => self.down(&payload),
+            2 => self.up(&SAID),
+            _ if dice.below(2) == 0 => self.up(&SAID),
+            _ => self.down(&SAID),
         }
     }
 
@@ -197,8 +202,13 @@ impl Conversation {
         self.segment(false, ACK, payload)
     }
 
-    pub(crate) fn reset(&mut self) -> Vec<u8> {
-        self.segment(true, ACK | RST, &[])
+    /// An orderly end: both sides' FINs and the last acknowledgement.
+    pub(crate) fn close(&mut self) -> [Vec<u8>; 3] {
+        [
+            self.segment(true, ACK | FIN, &[]),
+            self.segment(false, ACK | FIN, &[]),
+            self.segment(true, ACK, &[]),
+        ]
     }
 
     fn segment(&mut self, up: bool, flags: u8, payload: &[u8]) -> Vec<u8> {
@@ -254,7 +264,7 @@ impl Conversation {
         packet.extend([((20 + options.len()) * 4) as u8, flags, 0x20, 0, 0, 0, 0, 0]);
         packet.extend(options);
         packet.extend(payload);
-        let taken = payload.len() as u32 + u32::from(flags & SYN != 0);
+        let taken = payload.len() as u32 + u32::from(flags & (SYN | FIN) != 0);
         let next = if up {
             &mut self.next_up
         } else {
