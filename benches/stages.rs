@@ -103,6 +103,10 @@ impl Sink<()> for Forget {
         false
     }
 
+    fn wants_course(&self, _key: &FlowKey, _rider: Option<&()>) -> bool {
+        false
+    }
+
     fn take(&mut self, flow: Finished<()>) {
         black_box(flow.last);
     }
