@@ -219,3 +219,109 @@ impl Sketch {
         self.outline
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::decode::{Decoded, Segment, Transport};
+    use crate::flow::record::Datagram;
+    use crate::flow::tracker::Tracker;
+    use crate::types::{Address, Endpoint, FlowKey, Frame};
+
+    /// A segment of `side` at `millis`.
+    fn record(side: Side, millis: i64, flags: u8, seq: u32, ack: u32, payload: &[u8]) -> Record {
+        let end = |last, port| Endpoint {
+            address: Address::v4([192, 0, 2, last]),
+            port,
+        };
+        let packet = Decoded {
+            key: FlowKey {
+                a: end(1, 40_000),
+                b: end(2, 443),
+                protocol: Protocol::Tcp,
+            },
+            hop_limit: if side == Side::A { 64 } else { 52 },
+            traffic_class: 0,
+            // every packet has a number of its own, so that none is a copy of another
+            ip_id: Some((millis as u16).wrapping_mul(2) | 1),
+            dont_fragment: true,
+            flow_label: 0,
+            ip_length: 40 + payload.len() as u32,
+            payload_length: payload.len() as u32,
+            payload,
+            transport: Transport::Tcp(Segment {
+                seq: Seq(seq),
+                ack: Seq(ack),
+                flags,
+                window: 1_000,
+                options: &[],
+            }),
+        };
+        let time = Timestamp(millis * 1_000_000);
+        Record::new(
+            time,
+            Frame::new(0, millis as u64 + 1),
+            side,
+            &packet,
+            Datagram::default(),
+        )
+    }
+
+    /// The outline of the same packets, briefly and at length.
+    fn both(records: &[Record]) -> (Outline, Outline) {
+        let mut sketch = Sketch::new(Protocol::Tcp, Timestamp(0));
+        let mut tracker = Tracker::new(Protocol::Tcp, Timestamp(0), false);
+        for record in records {
+            sketch.absorb(record);
+            tracker.absorb(record);
+        }
+        (sketch.finish(), tracker.finish().0)
+    }
+
+    #[test]
+    fn a_conversation_has_one_outline_however_it_is_measured() {
+        let (brief, full) = both(&[
+            record(Side::A, 0, 0x02, 100, 0, b""),
+            record(Side::B, 40, 0x12, 900, 101, b""),
+            record(Side::A, 41, 0x10, 101, 901, b""),
+            record(Side::A, 42, 0x18, 101, 901, b"hello"),
+            record(Side::B, 83, 0x18, 901, 106, b"answer"),
+            record(Side::B, 383, 0x18, 901, 106, b"answer"),
+            record(Side::A, 384, 0x11, 106, 907, b""),
+            record(Side::B, 424, 0x11, 907, 107, b""),
+        ]);
+        assert_eq!(brief.tallies, full.tallies);
+        assert_eq!(brief.tallies.b.retransmitted, 1);
+        assert_eq!(brief.activity, full.activity);
+        assert_eq!(brief.hop_limits, full.hop_limits);
+        assert_eq!((brief.syn, brief.syn_ack), (full.syn, full.syn_ack));
+        assert!(brief.both_fins && full.both_fins);
+        assert_eq!(brief.rtt, full.rtt);
+    }
+
+    proptest! {
+        #[test]
+        fn counts_and_ends_do_not_depend_on_how_long_anybody_looks(
+            packets in proptest::collection::vec((any::<bool>(), 0_u8..32, 0_u32..5_000, 0_u32..5_000, 0_usize..40), 1..60),
+        ) {
+            let payload = [7; 40];
+            let records: Vec<Record> = (0_i64..)
+                .zip(&packets)
+                .map(|(place, (up, flags, seq, ack, length))| {
+                    let side = if *up { Side::A } else { Side::B };
+                    record(side, place * 20, *flags, *seq, *ack, &payload[..*length])
+                })
+                .collect();
+            let (brief, full) = both(&records);
+            for side in [Side::A, Side::B] {
+                let (a, b) = (brief.tallies[side], full.tallies[side]);
+                prop_assert_eq!((a.packets, a.data_packets, a.bytes), (b.packets, b.data_packets, b.bytes));
+            }
+            prop_assert_eq!(brief.reset_by, full.reset_by);
+            prop_assert_eq!(brief.activity, full.activity);
+            prop_assert_eq!(brief.duplicates, full.duplicates);
+        }
+    }
+}
