@@ -813,3 +813,194 @@ impl<Rider> Flow<Rider> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::{Segment, Transport, flow_hash};
+    use crate::flow::{End, Hints};
+    use crate::types::{Address, Endpoint};
+
+    /// Keeps what ends.
+    #[derive(Default)]
+    struct Ended(Vec<Finished<()>>);
+
+    impl Sink<()> for Ended {
+        fn wants_packets(&self, _: &FlowKey, _: Option<&()>) -> bool {
+            true
+        }
+
+        fn wants_course(&self, _: &FlowKey, _: Option<&()>) -> bool {
+            true
+        }
+
+        fn take(&mut self, flow: Finished<()>) {
+            self.0.push(flow);
+        }
+    }
+
+    /// A table, what ended in it, and the number of the last packet.
+    struct Desk {
+        table: FlowTable<()>,
+        ended: Ended,
+        frame: u64,
+    }
+
+    const SYN: u8 = 0x02;
+    const SYN_ACK: u8 = 0x12;
+    const ACK: u8 = 0x10;
+    const RST: u8 = 0x04;
+    const FIN_ACK: u8 = 0x11;
+
+    impl Desk {
+        fn new(limit: usize) -> Self {
+            Self {
+                table: FlowTable::new(limit),
+                ended: Ended::default(),
+                frame: 0,
+            }
+        }
+
+        /// A segment of the client with port `port`, or the answer to it.
+        fn segment(&mut self, seconds: i64, port: u16, up: bool, flags: u8, seq: u32) -> &mut Self {
+            self.frame += 1;
+            let client = Endpoint {
+                address: Address::v4([192, 0, 2, 1]),
+                port,
+            };
+            let server = Endpoint {
+                address: Address::v4([198, 51, 100, 7]),
+                port: 443,
+            };
+            let (a, b) = if up {
+                (client, server)
+            } else {
+                (server, client)
+            };
+            let key = FlowKey {
+                a,
+                b,
+                protocol: Protocol::Tcp,
+            };
+            let packet = Decoded {
+                key,
+                hop_limit: 64,
+                traffic_class: 0,
+                ip_id: Some(self.frame as u16),
+                dont_fragment: true,
+                flow_label: 0,
+                ip_length: 40,
+                payload_length: 0,
+                payload: &[],
+                transport: Transport::Tcp(Segment {
+                    seq: Seq(seq),
+                    flags,
+                    window: 1_000,
+                    ..Segment::default()
+                }),
+            };
+            self.table.packet(
+                flow_hash(&key),
+                Timestamp::new(seconds, 0),
+                Frame::new(0, self.frame),
+                [0; 2],
+                &packet,
+                Datagram::default(),
+                &mut self.ended,
+            );
+            self
+        }
+
+        /// All flows: packets up and down, and how each ended when the run ended at `seconds`.
+        fn flows(mut self, seconds: i64) -> Vec<(u32, u32, End)> {
+            self.table.drain(&mut self.ended);
+            let mut flows = self.ended.0;
+            flows.sort_by_key(|flow| flow.first_frame);
+            let last = Timestamp::new(seconds, 0);
+            (flows.into_iter())
+                .map(|flow| flow.measure(Hints::default(), last).0)
+                .map(|flow| (flow.up.packets, flow.down.packets, flow.end))
+                .collect()
+        }
+    }
+
+    #[test]
+    fn tries_without_a_reply_are_one_flow_even_with_another_initial_number() {
+        let mut desk = Desk::new(100);
+        desk.segment(0, 1, true, SYN, 5)
+            .segment(1, 1, true, SYN, 5)
+            .segment(3, 1, true, SYN, 900);
+        assert_eq!(desk.flows(10), [(3, 0, End::Open)]);
+    }
+
+    #[test]
+    fn a_port_used_again_after_a_close_is_a_new_flow_and_stragglers_are_the_old_ones() {
+        let mut desk = Desk::new(100);
+        desk.segment(0, 1, true, SYN, 5)
+            .segment(0, 1, false, SYN_ACK, 9)
+            .segment(0, 1, false, RST, 10)
+            .segment(1, 1, false, ACK, 10)
+            .segment(2, 1, true, SYN, 700);
+        assert_eq!(
+            desk.flows(10),
+            [(1, 3, End::RstByServer), (1, 0, End::Open)]
+        );
+    }
+
+    #[test]
+    fn a_new_number_after_an_answer_is_a_new_flow_and_the_same_one_is_a_late_copy() {
+        let mut desk = Desk::new(100);
+        desk.segment(0, 1, true, SYN, 5)
+            .segment(0, 1, false, SYN_ACK, 9)
+            .segment(1, 1, true, SYN, 5)
+            .segment(5, 1, true, SYN, 800);
+        assert_eq!(desk.flows(10), [(2, 1, End::Open), (1, 0, End::Open)]);
+    }
+
+    #[test]
+    fn a_half_open_flow_ends_150_seconds_after_its_last_syn() {
+        let mut desk = Desk::new(100);
+        desk.segment(0, 1, true, SYN, 5)
+            .segment(149, 1, true, SYN, 5)
+            .segment(300, 1, true, SYN, 5);
+        assert_eq!(desk.flows(310), [(2, 0, End::Timeout), (1, 0, End::Open)]);
+    }
+
+    #[test]
+    fn both_fins_close() {
+        let mut desk = Desk::new(100);
+        desk.segment(0, 1, true, SYN, 5)
+            .segment(0, 1, false, SYN_ACK, 9)
+            .segment(1, 1, true, FIN_ACK, 6)
+            .segment(1, 1, false, FIN_ACK, 10);
+        assert_eq!(desk.flows(10), [(2, 2, End::Fin)]);
+    }
+
+    #[test]
+    fn past_the_limit_the_oldest_half_open_flow_goes_first_and_is_counted() {
+        let mut desk = Desk::new(3);
+        desk.segment(0, 1, true, SYN, 5)
+            .segment(0, 1, false, SYN_ACK, 9);
+        for port in 2..=5 {
+            desk.segment(i64::from(port), port, true, SYN, 5);
+        }
+        assert_eq!(desk.table.evicted(), (2, 2));
+        assert_eq!(
+            desk.flows(10),
+            [(1, 1, End::Open), (1, 0, End::Open), (1, 0, End::Open)]
+        );
+    }
+
+    #[test]
+    fn a_flood_of_flows_keeps_every_one_findable() {
+        let mut desk = Desk::new(10_000);
+        for round in 0..3 {
+            for port in 1..5_000 {
+                desk.segment(round, port, true, SYN, 5);
+            }
+        }
+        let flows = desk.flows(10);
+        assert_eq!(flows.len(), 4_999);
+        assert!(flows.iter().all(|flow| *flow == (3, 0, End::Open)));
+    }
+}
