@@ -4,7 +4,7 @@ use crate::types::{Direction, Frame};
 use super::bucket::{self, Fit};
 use super::control::Controls;
 use super::ledger::Ledger;
-use super::loss::Pool;
+use super::loss::{self, Pool};
 use super::plateau::{self, Plateau};
 use super::queue::{self, Queue};
 
@@ -27,6 +27,8 @@ pub(in crate::detect) struct Case<'a> {
     pub(in crate::detect) plateau: Option<Plateau>,
     /// The client's other traffic.
     pub(in crate::detect) controls: Controls,
+    /// TCP packets with payload that the capture has, and those that it missed by its own showing.
+    pub(in crate::detect) captured: (u64, u64),
     /// Losses of the service and of the controls, over all flows.
     pub(in crate::detect) pool: Pool,
 }
@@ -68,6 +70,7 @@ impl<'a> Case<'a> {
             queue,
             plateau: plateau::plateau(flow, direction),
             controls: Controls::default(),
+            captured: (0, 0),
             pool: Pool::default(),
         }
     }
@@ -79,6 +82,7 @@ impl<'a> Case<'a> {
             _ => (self.flow.summary.first.0, self.flow.summary.last.0),
         };
         self.controls = Controls::of(self.flow, self.direction, span, flows, around);
+        self.captured = loss::captured(flows, around);
     }
 
     /// The rate of the limit in bytes per second: the bucket's where losses fit one, else the queue's.
