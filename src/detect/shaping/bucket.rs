@@ -52,13 +52,6 @@ impl Fit {
     /// Youden's J with the contradicted passes counted thrice: a policer may lose a packet that the capture's clock says it had tokens for, but an empty one
     /// passes nothing. On the labelled captures it is 0.65 or more behind policers.
     pub(in crate::detect) fn agreement(&self) -> f64 {
-        /// Share of passes about which a bucket may be wrong because of jitter alone.
-        const MISJUDGED: f64 = 0.03;
-        // A bucket that is wrong about more passes than there were losses says nothing: so one fits any steady stream.
-        let passes = f64::from(self.tested.saturating_sub(self.losses));
-        if self.contradicted > MISJUDGED && self.contradicted * passes > f64::from(self.losses) {
-            return 0.0;
-        }
         self.explained - 3.0 * self.contradicted
     }
 
@@ -153,9 +146,9 @@ pub(in crate::detect) const FEWEST_EPISODES: u32 = 4;
 /// [`Fit::grip`] from which on the bucket is taken to hold the sender.
 pub(in crate::detect) const GRIP: f64 = 1.1;
 
-/// Logarithm of the likelihood ratio below which luck cannot be excluded: the search tries about two thousand buckets, of which a few dozen differ in what
-/// they say (ln 50 is 4), and the losses of one window are not quite independent.
-pub(in crate::detect) const LUCK: f64 = 10.0;
+/// Logarithm of the likelihood ratio below which luck cannot be excluded: the search tries about two thousand buckets (ln 2000 is 7.6), and one chance in two
+/// hundred that any of them fits is left (ln 200 is 5.3).
+pub(in crate::detect) const LUCK: f64 = 13.0;
 
 /// Transmissions that the coarse search looks at.
 const COARSE_STEPS: usize = 3000;
