@@ -4,7 +4,7 @@ use crate::types::{Direction, Frame};
 use super::bucket::{self, Fit};
 use super::control::Controls;
 use super::ledger::Ledger;
-use super::loss::{self, Pool};
+use super::loss::Pool;
 use super::plateau::{self, Plateau};
 use super::queue::{self, Queue};
 
@@ -82,7 +82,6 @@ impl<'a> Case<'a> {
             _ => (self.flow.summary.first.0, self.flow.summary.last.0),
         };
         self.controls = Controls::of(self.flow, self.direction, span, flows, around);
-        self.captured = loss::captured(flows, around);
     }
 
     /// The rate of the limit in bytes per second: the bucket's where losses fit one, else the queue's.

@@ -83,11 +83,13 @@ pub fn judge(
 ) -> Judged {
     let mut judged = Judged::default();
     let mut limited: Vec<(u32, Direction)> = Vec::new();
+    let captured = loss::captured(flows, around);
     for mut case in cases(flows, wanted) {
         if !case.is_plausible() {
             continue;
         }
         case.look_around(flows, around);
+        case.captured = captured;
         let finding = [Mechanism::Policing, Mechanism::Shaping]
             .into_iter()
             .filter_map(|mechanism| verdict::weigh(&case, mechanism))
@@ -100,7 +102,7 @@ pub fn judge(
             judged.findings.push(finding);
         }
     }
-    let drops = random_drops(flows, around, wanted, &limited);
+    let drops = random_drops(flows, around, wanted, (&limited, captured));
     judged
         .findings
         .retain(|weak| !drops.iter().any(|drop| explains(drop, weak)));
@@ -267,12 +269,15 @@ fn cases_contains(hit: &[&Case<'_>], index: u32, direction: Direction) -> bool {
         .any(|case| case.flow.index == index && case.direction == direction)
 }
 
+/// What is known of the whole capture: directions that a limit explains, and packets that the capture has and missed.
+type Known<'a> = (&'a [(u32, Direction)], (u64, u64));
+
 /// Services that lose more than the client's other traffic, over all their flows.
 fn random_drops(
     flows: &[FlowFacts],
     around: &CaptureFacts,
     wanted: &dyn Fn(&FlowFacts) -> bool,
-    limited: &[(u32, Direction)],
+    known: Known<'_>,
 ) -> Vec<Finding> {
     let mut places: Vec<(Address, u16, Address, usize)> = flows
         .iter()
@@ -302,7 +307,7 @@ fn random_drops(
         ];
         let found: Vec<_> = ways
             .into_iter()
-            .map(|way| random_drop(&members, way, flows, around, limited))
+            .map(|way| random_drop(&members, way, flows, around, known))
             .collect();
         let mut found = found.into_iter();
         let (up, down, both) = (
@@ -331,7 +336,7 @@ fn random_drop(
     ways: &[Direction],
     flows: &[FlowFacts],
     around: &CaptureFacts,
-    limited: &[(u32, Direction)],
+    (limited, captured): Known<'_>,
 ) -> Option<Finding> {
     let mut pool = Pool::default();
     let mut hit: Vec<(u64, u64, Direction, &FlowFacts)> = Vec::new();
@@ -385,6 +390,7 @@ fn random_drop(
     let mut case = Case::new(worst, touched, direction, ledger);
     case.pool = pool;
     case.look_around(flows, around);
+    case.captured = captured;
     let servers = hit
         .iter()
         .any(|(.., flow)| flow.summary.key.b.address != worst.summary.key.b.address);
