@@ -511,4 +511,20 @@ mod tests {
         ];
         assert_eq!(judged(&flows), []);
     }
+
+    #[test]
+    fn a_likely_random_drop_takes_the_place_of_a_suspected_limit_on_its_flows_only() {
+        let policed = Middlebox::Police(37_500.0, 24_000.0);
+        let found = judged(&[download(At::Server, policed, 200)]);
+        let limit = found.first().expect("a suspected limit").clone();
+        let mut drop = limit.clone();
+        drop.mechanism = Mechanism::RandomDrop;
+        drop.score = 0.9;
+        assert!(explains(&drop, &limit));
+        drop.direction = limit.direction.map(Direction::reverse);
+        assert!(!explains(&drop, &limit));
+        drop.direction = None;
+        drop.flows = vec![limit.flows[0] + 1];
+        assert!(!explains(&drop, &limit));
+    }
 }
