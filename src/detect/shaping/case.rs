@@ -27,6 +27,8 @@ pub(in crate::detect) struct Case<'a> {
     pub(in crate::detect) plateau: Option<Plateau>,
     /// The client's other traffic.
     pub(in crate::detect) controls: Controls,
+    /// TCP packets with payload that the capture has, and those that it missed by its own showing.
+    pub(in crate::detect) captured: (u64, u64),
     /// Losses of the service and of the controls, over all flows.
     pub(in crate::detect) pool: Pool,
 }
@@ -68,6 +70,7 @@ impl<'a> Case<'a> {
             queue,
             plateau: plateau::plateau(flow, direction),
             controls: Controls::default(),
+            captured: (0, 0),
             pool: Pool::default(),
         }
     }

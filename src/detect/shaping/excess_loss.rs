@@ -48,6 +48,7 @@ mod tests {
             control_lost: 0,
             flows: 1,
             hit: 1,
+            ..Pool::default()
         };
         assert!(value(&read(&case)).expect("controls") > 0.01);
     }
@@ -62,6 +63,7 @@ mod tests {
             control_lost: 12,
             flows: 1,
             hit: 1,
+            ..Pool::default()
         };
         assert!(value(&read(&case)).expect("controls") < 0.01);
     }
@@ -76,6 +78,7 @@ mod tests {
             control_lost: 0,
             flows: 1,
             hit: 1,
+            ..Pool::default()
         };
         assert_eq!(value(&read(&case)), None);
     }

@@ -5,7 +5,7 @@ use crate::detect::rule::{About, Reading};
 use super::case::Case;
 
 pub(in crate::detect) const ABOUT: About = About {
-    measures: "growth of the receiver's small packets, in bytes as a median",
+    measures: "growth of the receiver's small packets, in bytes: as a median, or in the largest climb by steps of one range",
     why: "every gap in what arrives adds a range to a QUIC acknowledgement, so they grow where packets are lost and stay small where none are",
     innocent: &[
         "reordering",

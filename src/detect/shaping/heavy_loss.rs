@@ -40,6 +40,7 @@ mod tests {
             control_lost: 0,
             flows: 1,
             hit: 1,
+            ..Pool::default()
         };
         assert!(value(&read(&case)).expect("packets") > 0.025);
     }
@@ -54,6 +55,7 @@ mod tests {
             control_lost: 0,
             flows: 1,
             hit: 1,
+            ..Pool::default()
         };
         assert!(value(&read(&case)).expect("packets") < 0.025);
     }
@@ -68,6 +70,7 @@ mod tests {
             control_lost: 0,
             flows: 1,
             hit: 1,
+            ..Pool::default()
         };
         assert_eq!(value(&read(&case)), None);
     }

@@ -41,6 +41,7 @@ mod tests {
             control_lost: 0,
             flows: 1,
             hit: 1,
+            ..Pool::default()
         };
         assert!(value(&read(&case)).expect("controls") > 3.5);
     }
@@ -55,6 +56,7 @@ mod tests {
             control_lost: 0,
             flows: 1,
             hit: 1,
+            ..Pool::default()
         };
         assert!(value(&read(&case)).expect("controls") < 3.5);
     }
@@ -69,6 +71,7 @@ mod tests {
             control_lost: 0,
             flows: 1,
             hit: 1,
+            ..Pool::default()
         };
         assert_eq!(value(&read(&case)), None);
     }

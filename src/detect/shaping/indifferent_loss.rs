@@ -16,7 +16,7 @@ pub(in crate::detect) fn read(case: &Case<'_>) -> Reading {
         return Reading::Blind("fewer than 4 separate losses in one flow");
     };
     Reading::measured(
-        if fit.beyond_chance() < super::bucket::LUCK {
+        if fit.beyond_chance() < super::bucket::LUCK || fit.grip() < super::bucket::GRIP {
             0.0
         } else {
             fit.agreement()

@@ -1,7 +1,7 @@
 //! Loss over many flows: the service's against that of everything else the client did, and whether chance explains the difference.
 
 use crate::facts::{CaptureFacts, FlowFacts, Summary};
-use crate::types::Direction;
+use crate::types::{Direction, Protocol};
 
 use super::ledger::{Ledger, is_media};
 
@@ -15,6 +15,10 @@ pub(in crate::detect) struct Pool {
     pub(in crate::detect) sent: u64,
     /// Of these, lost.
     pub(in crate::detect) lost: u64,
+    /// Of these, how many are known by nothing but a gap in RTP numbers.
+    pub(in crate::detect) gaps: u64,
+    /// Packets that came out of order.
+    pub(in crate::detect) reordered: u64,
     /// Packets of the controls.
     pub(in crate::detect) control_sent: u64,
     /// Of these, lost.
@@ -34,6 +38,10 @@ impl Pool {
     ) -> Self {
         let mut pool = Self::default();
         pool.add(tally(flow, direction));
+        if is_media(flow, direction) {
+            pool.gaps = pool.lost;
+        }
+        pool.reordered = u64::from(flow.detail.side(direction).reordered);
         (pool.control_sent, pool.control_lost) = controls(&flow.summary, direction, &[], around);
         pool
     }
@@ -110,9 +118,28 @@ pub(in crate::detect) fn controls(
                 .map(|other| (index, other))
         })
         .filter(|(_, other)| other.service != own.service && other.answered())
-        .filter(|(_, other)| other.key.protocol == crate::types::Protocol::Tcp)
+        .filter(|(_, other)| other.key.protocol == Protocol::Tcp)
         .map(|(index, other)| count(*index, other, direction, flows))
         .fold((0, 0), |sum, (sent, lost)| (sum.0 + sent, sum.1 + lost))
+}
+
+/// TCP packets with payload that the capture has, and those that it missed: acknowledged but never seen, or counted as dropped by the capture itself.
+pub(in crate::detect) fn captured(flows: &[FlowFacts], around: &CaptureFacts) -> (u64, u64) {
+    let (mut seen, mut bytes, mut missed) = (0, 0, 0);
+    for flow in flows
+        .iter()
+        .filter(|flow| flow.summary.key.protocol == Protocol::Tcp && !flow.detail.one_way)
+    {
+        for direction in [Direction::Up, Direction::Down] {
+            let tally = flow.summary.tally(direction);
+            seen += u64::from(tally.data_packets);
+            bytes += tally.bytes;
+            missed += flow.detail.side(direction).acked_unseen;
+        }
+    }
+    // In packets of the usual size.
+    let size = (bytes / seen.max(1)).max(1);
+    (seen, (missed / size).max(around.dropped))
 }
 
 /// Packets and losses of one flow, from its detail where that was kept.
@@ -211,6 +238,7 @@ mod tests {
             control_lost,
             flows: 1,
             hit: 1,
+            ..Pool::default()
         }
     }
 

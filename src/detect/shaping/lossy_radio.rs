@@ -47,6 +47,7 @@ mod tests {
             control_lost: 0,
             flows: 1,
             hit: 1,
+            ..Pool::default()
         };
         assert!(value(&read(&case)).expect("controls") < 0.25);
     }
@@ -61,6 +62,7 @@ mod tests {
             control_lost: 12,
             flows: 1,
             hit: 1,
+            ..Pool::default()
         };
         assert!(value(&read(&case)).expect("controls") > 0.25);
     }
@@ -75,6 +77,7 @@ mod tests {
             control_lost: 0,
             flows: 1,
             hit: 1,
+            ..Pool::default()
         };
         assert_eq!(value(&read(&case)), None);
     }

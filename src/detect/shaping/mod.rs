@@ -7,14 +7,16 @@
 use crate::facts::{CaptureFacts, FlowFacts};
 use crate::types::{Address, Direction};
 
-use super::finding::Mechanism;
+use super::finding::{Finding, Level, Mechanism};
 use super::judged::Judged;
 
 mod application_limited;
 mod beyond_chance;
 mod bucket;
 mod bucket_agreement;
+mod bucket_drained;
 mod bufferbloat;
+mod capture_loss;
 mod case;
 mod control;
 mod control_fast;
@@ -24,6 +26,8 @@ mod faster_start;
 mod first_burst_spared;
 #[cfg(test)]
 mod fixtures;
+
+mod from_the_start;
 mod growing_acknowledgements;
 mod heavy_loss;
 mod improbable_loss;
@@ -38,7 +42,9 @@ mod queue;
 mod queue_at_loss;
 mod queue_share;
 mod quiet_loss;
+mod reordering;
 mod rules;
+mod scattered_loss;
 mod server_pacing;
 mod shared_congestion;
 mod slow_reader;
@@ -77,23 +83,30 @@ pub fn judge(
 ) -> Judged {
     let mut judged = Judged::default();
     let mut limited: Vec<(u32, Direction)> = Vec::new();
+    let captured = loss::captured(flows, around);
     for mut case in cases(flows, wanted) {
         if !case.is_plausible() {
             continue;
         }
         case.look_around(flows, around);
+        case.captured = captured;
         let finding = [Mechanism::Policing, Mechanism::Shaping]
             .into_iter()
             .filter_map(|mechanism| verdict::weigh(&case, mechanism))
             .max_by(|a, b| a.score.total_cmp(&b.score));
         if let Some(finding) = finding {
-            limited.extend(case.members.iter().map(|member| (*member, case.direction)));
+            // A limit that is only suspected does not take its losses from the pool.
+            if Level::of(finding.score) >= Some(Level::Likely) {
+                limited.extend(case.members.iter().map(|member| (*member, case.direction)));
+            }
             judged.findings.push(finding);
         }
     }
+    let drops = random_drops(flows, around, wanted, (&limited, captured));
     judged
         .findings
-        .extend(random_drops(flows, around, wanted, &limited));
+        .retain(|weak| !drops.iter().any(|drop| explains(drop, weak)));
+    judged.findings.extend(drops);
     judged
         .findings
         .sort_by_key(|finding| (finding.time, finding.frame));
@@ -103,6 +116,15 @@ pub fn judge(
         .filter_map(|flow| blindness(flow).map(|why| (flow.index, why)))
         .collect();
     judged
+}
+
+/// Whether random loss explains the losses for which a limit was suspected, and better.
+fn explains(drop: &Finding, limit: &Finding) -> bool {
+    drop.score >= limit.score
+        && drop
+            .direction
+            .is_none_or(|way| Some(way) == limit.direction)
+        && limit.flows.iter().all(|flow| drop.flows.contains(flow))
 }
 
 /// Why rates and losses of a flow cannot be judged although it is large enough.
@@ -247,13 +269,16 @@ fn cases_contains(hit: &[&Case<'_>], index: u32, direction: Direction) -> bool {
         .any(|case| case.flow.index == index && case.direction == direction)
 }
 
+/// What is known of the whole capture: directions that a limit explains, and packets that the capture has and missed.
+type Known<'a> = (&'a [(u32, Direction)], (u64, u64));
+
 /// Services that lose more than the client's other traffic, over all their flows.
 fn random_drops(
     flows: &[FlowFacts],
     around: &CaptureFacts,
     wanted: &dyn Fn(&FlowFacts) -> bool,
-    limited: &[(u32, Direction)],
-) -> Vec<super::finding::Finding> {
+    known: Known<'_>,
+) -> Vec<Finding> {
     let mut places: Vec<(Address, u16, Address, usize)> = flows
         .iter()
         .enumerate()
@@ -282,7 +307,7 @@ fn random_drops(
         ];
         let found: Vec<_> = ways
             .into_iter()
-            .map(|way| random_drop(&members, way, flows, around, limited))
+            .map(|way| random_drop(&members, way, flows, around, known))
             .collect();
         let mut found = found.into_iter();
         let (up, down, both) = (
@@ -292,7 +317,7 @@ fn random_drops(
         );
         let single: Vec<_> = up.into_iter().chain(down).collect();
         // Few packets each way may prove together what neither proves alone.
-        let best = |findings: &[super::finding::Finding]| {
+        let best = |findings: &[Finding]| {
             findings
                 .iter()
                 .map(|finding| finding.score)
@@ -311,12 +336,13 @@ fn random_drop(
     ways: &[Direction],
     flows: &[FlowFacts],
     around: &CaptureFacts,
-    limited: &[(u32, Direction)],
-) -> Option<super::finding::Finding> {
+    (limited, captured): Known<'_>,
+) -> Option<Finding> {
     let mut pool = Pool::default();
     let mut hit: Vec<(u64, u64, Direction, &FlowFacts)> = Vec::new();
     for flow in members {
         let (mut all, mut gone) = (0, 0);
+        let (mut gaps, mut reordered) = (0, 0);
         let mut worse = (0, Direction::Up);
         for direction in ways {
             if limited.contains(&(flow.index, *direction)) {
@@ -325,11 +351,19 @@ fn random_drop(
             let (sent, lost) = loss::tally(flow, *direction);
             all += sent;
             gone += lost;
+            gaps += if ledger::is_media(flow, *direction) {
+                lost
+            } else {
+                0
+            };
+            reordered += u64::from(flow.detail.side(*direction).reordered);
             if lost >= worse.0 {
                 worse = (lost, *direction);
             }
         }
         pool.add((all, gone));
+        pool.gaps += gaps;
+        pool.reordered += reordered;
         if gone > 0 {
             hit.push((gone, all, worse.1, flow));
         }
@@ -356,6 +390,7 @@ fn random_drop(
     let mut case = Case::new(worst, touched, direction, ledger);
     case.pool = pool;
     case.look_around(flows, around);
+    case.captured = captured;
     let servers = hit
         .iter()
         .any(|(.., flow)| flow.summary.key.b.address != worst.summary.key.b.address);
@@ -381,7 +416,7 @@ fn random_drop(
 mod tests {
     use super::fixtures::{At, Middlebox, around, as_control, control, download, paced};
     use super::*;
-    use crate::detect::{Finding, Level, Parameter};
+    use crate::detect::Parameter;
 
     fn judged(flows: &[FlowFacts]) -> Vec<Finding> {
         judge(flows, &around(flows), &|flow| flow.summary.service != 0).findings
@@ -475,5 +510,21 @@ mod tests {
             control(At::Server, 250),
         ];
         assert_eq!(judged(&flows), []);
+    }
+
+    #[test]
+    fn a_likely_random_drop_takes_the_place_of_a_suspected_limit_on_its_flows_only() {
+        let policed = Middlebox::Police(37_500.0, 24_000.0);
+        let found = judged(&[download(At::Server, policed, 200)]);
+        let limit = found.first().expect("a suspected limit").clone();
+        let mut drop = limit.clone();
+        drop.mechanism = Mechanism::RandomDrop;
+        drop.score = 0.9;
+        assert!(explains(&drop, &limit));
+        drop.direction = limit.direction.map(Direction::reverse);
+        assert!(!explains(&drop, &limit));
+        drop.direction = None;
+        drop.flows = vec![limit.flows[0] + 1];
+        assert!(!explains(&drop, &limit));
     }
 }

@@ -27,7 +27,7 @@ pub(in crate::detect) struct Plateau {
     pub(in crate::detect) onset: i64,
     /// Fastest 100 ms before it, over its rate.
     pub(in crate::detect) fall: f64,
-    /// By how many bytes the receiver's small packets grew from the start of the transfer to the stretch, as a median.
+    /// By how many bytes the receiver's small packets grew: from the start of the transfer to the stretch as a median, or in their largest climb by small steps.
     pub(in crate::detect) growth: f64,
 }
 
@@ -67,31 +67,64 @@ pub(in crate::detect) fn plateau(flow: &FlowFacts, direction: Direction) -> Opti
         .filter(|event| chosen(event, false))
         .map(|event| (event.time.0, event.ip_length))
         .collect();
-    let found = straight(&data)?;
+    let climb = largest_climb(&answers);
+    let (_, usual) = *data.get(data.len() / 2)?;
+    let Some(found) = straight(&data) else {
+        // Behind the sender, only what came through lies on the line: the acknowledgements tell.
+        if climb < GROWTH {
+            return None;
+        }
+        let arrivals: Vec<Arrival> = answers.iter().map(|(time, _)| (*time, usual)).collect();
+        return straight(&arrivals).map(|seen| Plateau {
+            growth: climb,
+            ..seen
+        });
+    };
+    let grown = growth(&answers, found.onset);
     let found = Plateau {
-        growth: growth(&answers, found.onset),
+        growth: grown.max(climb),
         ..found
     };
     // A receiver that sees gaps acknowledges every packet at once (RFC 9000, section 13.2.1). Where fewer acknowledgements come back than packets were sent, the
     // rest was lost behind the capture point, and the acknowledgements are the arrivals.
-    let (_, usual) = *data.get(data.len() / 2)?;
     let during = answers
         .iter()
         .filter(|(time, _)| *time >= found.onset)
         .count() as f64;
-    if found.growth >= GROWTH && during < 0.85 * f64::from(found.packets) {
+    if grown >= GROWTH && during < 0.85 * f64::from(found.packets) {
         let arrivals: Vec<Arrival> = answers.iter().map(|(time, _)| (*time, usual)).collect();
-        return straight(&arrivals).map(|seen| Plateau {
-            growth: found.growth,
-            fall: found.fall.max(seen.fall),
-            ..seen
-        });
+        if let Some(seen) = straight(&arrivals) {
+            return Some(Plateau {
+                growth: found.growth,
+                fall: found.fall.max(seen.fall),
+                ..seen
+            });
+        }
     }
     Some(found)
 }
 
 /// Growth of acknowledgements in bytes from which on packets were lost: five more ranges.
 pub(in crate::detect) const GROWTH: f64 = 10.0;
+
+/// The largest growth of small packets by steps of one range at a time, in bytes. Two varints of one or two bytes are a range (RFC 9000, section 19.3.1); what
+/// else changes the size of an acknowledgement, such as MAX_DATA beside it, comes and goes at once.
+fn largest_climb(answers: &[Arrival]) -> f64 {
+    /// Largest step that is one range.
+    const STEP: u32 = 4;
+    let (mut largest, mut foot) = (0, None);
+    let mut last = 0;
+    for (_, size) in answers {
+        let start = *foot.get_or_insert(*size);
+        if *size < last || *size - last > STEP && last > 0 {
+            foot = Some(*size);
+        } else {
+            largest = largest.max(*size - start);
+        }
+        last = *size;
+    }
+    f64::from(largest)
+}
 
 fn growth(answers: &[Arrival], onset: i64) -> f64 {
     let median = |mut sizes: Vec<u32>| {
@@ -114,6 +147,14 @@ fn growth(answers: &[Arrival], onset: i64) -> f64 {
 
 /// The longest final stretch that stays within a few packets of a line.
 fn straight(arrivals: &[Arrival]) -> Option<Plateau> {
+    /// Distances from the line that are allowed, as shares of what it carried: the strictest that gives a line.
+    const STRAIGHT: [f64; 2] = [0.02, 0.03];
+    STRAIGHT
+        .into_iter()
+        .find_map(|allowed| straight_within(arrivals, allowed))
+}
+
+fn straight_within(arrivals: &[Arrival], allowed: f64) -> Option<Plateau> {
     const TRIES: usize = 48;
     if arrivals.len() < SHORTEST.0 {
         return None;
@@ -144,7 +185,7 @@ fn straight(arrivals: &[Arrival]) -> Option<Plateau> {
                 Some((got - due).abs())
             })
             .fold(0.0, f64::max);
-        if deviation <= (3.0 * largest).max(0.02 * carried) {
+        if deviation <= (3.0 * largest).max(allowed * carried) {
             let onset_bytes = sums.get(start)? - u64::from(first.1);
             let before = arrivals.first().map_or(first.0, |(time, _)| *time);
             return Some(Plateau {
@@ -222,5 +263,21 @@ mod tests {
     fn a_short_transfer_is_not_judged() {
         let arrivals: Vec<Arrival> = line(0, 30, 50).collect();
         assert_eq!(straight(&arrivals), None);
+    }
+
+    fn sizes(sizes: &[u32]) -> Vec<Arrival> {
+        (0..).zip(sizes).map(|(time, size)| (time, *size)).collect()
+    }
+
+    #[test]
+    fn acknowledgements_that_gain_range_after_range_climb() {
+        let seen = sizes(&[62, 64, 64, 66, 68, 70, 70, 72, 74, 62]);
+        assert!(largest_climb(&seen) >= GROWTH);
+    }
+
+    #[test]
+    fn a_flow_control_update_beside_an_acknowledgement_is_no_climb() {
+        let seen = sizes(&[62, 62, 64, 73, 62, 62, 64, 64, 73, 62]);
+        assert!(largest_climb(&seen) < GROWTH / 2.0);
     }
 }
