@@ -208,7 +208,7 @@ impl<Rider> FlowTable<Rider> {
         (0..LINE)
             .map(|step| {
                 self.slots
-                    .get(tag as usize + step & mask)
+                    .get((tag as usize + step) & mask)
                     .copied()
                     .unwrap_or_default()
             })

@@ -78,6 +78,10 @@ impl<'f> Case<'f> {
             .max_by_key(|case| case.tries.len())
     }
 
+    #[allow(
+        clippy::too_many_lines,
+        reason = "one question after the other, in the order of a connection's life"
+    )]
     fn tcp(flow: &'f FlowFacts, from: Direction) -> Option<Self> {
         let detail = &flow.detail;
         let (own, peer) = (detail.side(from), detail.side(from.reverse()));
