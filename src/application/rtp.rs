@@ -80,6 +80,8 @@ struct Source {
     ssrc: u32,
     payload_type: u8,
     highest: u16,
+    /// The number that came last: a packet that comes again at once shows nothing new.
+    last: u16,
     /// Packets in steps that RTP allows; 0 means the place is free.
     packets: u32,
     missing: u32,
@@ -101,6 +103,10 @@ impl RtpSide {
         let known = (self.sources.iter_mut())
             .find(|source| source.packets > 0 && source.ssrc == header.ssrc);
         if let Some(source) = known {
+            if header.sequence == source.last {
+                return;
+            }
+            source.last = header.sequence;
             let forward = header.sequence.wrapping_sub(source.highest);
             let back = source.highest.wrapping_sub(header.sequence);
             if (1..=MAX_STEP).contains(&forward) {
@@ -129,6 +135,7 @@ impl RtpSide {
             ssrc: header.ssrc,
             payload_type: header.payload_type,
             highest: header.sequence,
+            last: header.sequence,
             packets: 1,
             missing: 0,
         };
@@ -218,6 +225,8 @@ mod tests {
         assert_eq!(side(&[65_534, 65_535, 1, 2]).missing(), 1);
         assert_eq!(side(&[10, 11, 12, 40_000, 40_001]).missing(), 0);
         assert!(!side(&[10, 10, 10, 10]).is_rtp());
+        // found by fuzzing: a late packet that is sent again
+        assert!(!side(&[10, 8, 8, 8]).is_rtp());
     }
 
     #[test]
