@@ -89,7 +89,10 @@ fn what_is_shown_does_not_change_what_is_found() {
     for path in fixtures() {
         let input = path.to_str().expect("a plain name");
         let (bare, table) = (analyze(input, &[]), analyze(input, &["--flows"]));
-        assert_eq!(bare, table, "{input}: --flows changes more than the flow table");
+        assert_eq!(
+            bare, table,
+            "{input}: --flows changes more than the flow table"
+        );
     }
 }
 

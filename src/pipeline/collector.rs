@@ -67,9 +67,9 @@ pub(super) fn collect(
                 detail: *detail,
             };
             if flow.judged {
-                flows.push(facts)
+                flows.push(facts);
             } else {
-                shown.push(facts)
+                shown.push(facts);
             }
         }
         around.flows.push(flow.summary);
