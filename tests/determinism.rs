@@ -74,6 +74,29 @@ fn threads_do_not_show_in_the_corpus() {
 }
 
 #[test]
+fn what_is_shown_does_not_change_what_is_found() {
+    let analyze = |input: &str, options: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_dpiscope"))
+            .args(["analyze", "-q", "--format", "json", input])
+            .args(options)
+            .output()
+            .expect("the program runs");
+        let mut report: serde_json::Value =
+            serde_json::from_slice(&output.stdout).expect("one document");
+        report["flows"].take();
+        report
+    };
+    for path in fixtures() {
+        let input = path.to_str().expect("a plain name");
+        let (bare, table) = (analyze(input, &[]), analyze(input, &["--flows"]));
+        assert_eq!(
+            bare, table,
+            "{input}: --flows changes more than the flow table"
+        );
+    }
+}
+
+#[test]
 fn a_pipe_says_what_the_file_says() {
     for path in fixtures() {
         let input = path.to_str().expect("a plain name");

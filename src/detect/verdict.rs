@@ -6,10 +6,12 @@ use crate::types::Protocol;
 use super::finding::{Assessment, Finding, FlowVerdict, Judgement, Level};
 use super::{Judged, blackhole, injection, shaping};
 
-/// Judges all flows; `wanted` says which may yield findings.
+/// Judges all flows; `wanted` says which may yield findings. Flows that are only `shown`, for the flow table, get the cause of their end, and
+/// change nothing else: what is asked to be shown must not change what is found.
 #[must_use]
 pub fn assess(
     flows: &[FlowFacts],
+    shown: &[FlowFacts],
     around: &CaptureFacts,
     wanted: &dyn Fn(&FlowFacts) -> bool,
 ) -> Assessment {
@@ -71,6 +73,16 @@ pub fn assess(
         }
         findings.append(&mut kept);
     }
+    for (index, cause) in injection::judge(shown, around, &|_| false).causes {
+        if let Some(verdict) = verdicts.get_mut(index as usize) {
+            verdict.end_cause = verdict.end_cause.or(Some(cause));
+        }
+    }
+    for flow in shown {
+        if let Some(verdict) = verdicts.get_mut(flow.index as usize) {
+            verdict.tampering_signature = signature(flow, around.vantage.value);
+        }
+    }
     findings.sort_by(|a, b| {
         (a.time, a.frame, a.mechanism, &a.flows).cmp(&(b.time, b.frame, b.mechanism, &b.flows))
     });
@@ -109,8 +121,13 @@ fn with_detail(flow: &FlowFacts, vantage: Vantage) -> FlowVerdict {
         verdict.judgement = Judgement::NotAssessable;
         verdict.why = "only one direction was captured".into();
     }
-    if vantage != Vantage::Client {
-        verdict.tampering_signature = injection::tampering_signature(flow, vantage);
-    }
+    verdict.tampering_signature = signature(flow, vantage);
     verdict
+}
+
+/// The published signature, where the server's inbound packets were seen.
+fn signature(flow: &FlowFacts, vantage: Vantage) -> Option<&'static str> {
+    (vantage != Vantage::Client)
+        .then(|| injection::tampering_signature(flow, vantage))
+        .flatten()
 }

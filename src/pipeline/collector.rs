@@ -58,22 +58,22 @@ pub(super) fn collect(
         messenger: messenger.clone(),
         ..CaptureFacts::default()
     };
-    let mut flows = Vec::new();
-    merge(
-        parts,
-        |Gathered {
-             summary, detail, ..
-         }| {
-            if let Some(detail) = detail {
-                flows.push(FlowFacts {
-                    index: around.flows.len() as u32,
-                    summary: summary.clone(),
-                    detail: *detail,
-                });
+    let (mut flows, mut shown) = (Vec::new(), Vec::new());
+    merge(parts, |flow| {
+        if let Some(detail) = flow.detail {
+            let facts = FlowFacts {
+                index: around.flows.len() as u32,
+                summary: flow.summary.clone(),
+                detail: *detail,
+            };
+            if flow.judged {
+                flows.push(facts);
+            } else {
+                shown.push(facts);
             }
-            around.flows.push(summary);
-        },
-    );
+        }
+        around.flows.push(flow.summary);
+    });
     around.vantage = vantage::infer(&around.flows, settings.vantage);
     let scope = settings.scope;
     let wanted = move |flow: &FlowFacts| scope == Scope::All || is_messenger(flow.summary.service);
@@ -81,7 +81,9 @@ pub(super) fn collect(
         around.by_client = index_by(&around.flows, |flow| (flow.key.a.address, 0));
         around.by_server = index_by(&around.flows, |flow| (flow.key.b.address, flow.key.b.port));
     }
-    let assessment = detect::assess(&flows, &around, &wanted);
+    let assessment = detect::assess(&flows, &shown, &around, &wanted);
+    flows.append(&mut shown);
+    flows.sort_by_key(|flow| flow.index);
     let captures = outcomes(remains.files, &around.flows, &remains.undecoded);
     Analysis {
         captures,

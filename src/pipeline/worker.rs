@@ -22,6 +22,8 @@ const GROUP: usize = 128;
 pub(super) struct Gathered {
     pub(super) summary: Summary,
     pub(super) detail: Option<Box<Detail>>,
+    /// Whether detectors see the detail. The flow table may ask for more, but what is shown must not change what is found.
+    pub(super) judged: bool,
     /// Whether a name or the protocol's own bytes decided: then DNS is not asked.
     pub(super) named: bool,
 }
@@ -202,19 +204,11 @@ struct Outbox<'a, 'g> {
 
 impl Sink<Rider> for Outbox<'_, '_> {
     fn wants_packets(&self, key: &FlowKey, rider: Option<&Rider>) -> bool {
-        self.early
-            || !self.measurer.names.is_empty()
-            || self.measurer.names.has_speech()
-            || self.wants_course(key, rider)
+        self.measurer.flow_table || self.measurer.judges_packets(self.early, key, rider)
     }
 
     fn wants_course(&self, key: &FlowKey, rider: Option<&Rider>) -> bool {
-        let measurer = &self.measurer;
-        measurer.flow_table
-            || measurer.scope == Scope::All
-            || rider.is_some_and(|rider| !matches!(rider, Rider::Unknown))
-            || measurer.knows(key.a, key.protocol)
-            || measurer.knows(key.b, key.protocol)
+        self.measurer.flow_table || self.measurer.judges_course(key, rider)
     }
 
     fn take(&mut self, flow: Finished<Rider>) {
@@ -240,6 +234,8 @@ impl<'a> Measurer<'a> {
 
     fn measure(&self, flow: Finished<Rider>, now: Timestamp, early: bool) -> Gathered {
         let mut flow = flow;
+        let course = self.judges_course(&flow.key, flow.rider.as_ref());
+        let packets = self.judges_packets(early, &flow.key, flow.rider.as_ref());
         let recognised = flow.rider.take().and_then(Rider::finish);
         let hints = Hints {
             request_from: recognised.as_ref().and_then(|recognised| recognised.client),
@@ -263,12 +259,20 @@ impl<'a> Measurer<'a> {
             .is_some_and(|source| source < HostSource::Dns)
             || clue.signature.is_some();
         let messenger = self.catalogue.is_messenger(belonging.service);
-        let keep = self.flow_table
-            || messenger
-            || is_heavy(&summary)
-            || is_troubled(&measured)
-                && (self.scope == Scope::All
-                    || !named && (early || !self.names.is_empty() || self.names.has_speech()));
+        let lean = measured.details.as_ref().is_some_and(|details| {
+            if details.transfer.is_some() {
+                course
+            } else {
+                packets
+            }
+        });
+        let judged = lean
+            && (messenger
+                || is_heavy(&summary)
+                || is_troubled(&measured)
+                    && (self.scope == Scope::All
+                        || !named && (early || !self.names.is_empty() || self.names.has_speech())));
+        let keep = judged || self.flow_table;
         let detail = measured.details.filter(|_| keep).map(|measured| {
             let mut detail = detail(*measured, recognised, now);
             belong(&mut detail, belonging);
@@ -277,8 +281,22 @@ impl<'a> Measurer<'a> {
         Gathered {
             summary,
             detail,
+            judged,
             named,
         }
+    }
+
+    /// Whether detectors may ask for the packets of a flow, once the run is over or its end is told early.
+    fn judges_packets(&self, early: bool, key: &FlowKey, rider: Option<&Rider>) -> bool {
+        early || !self.names.is_empty() || self.names.has_speech() || self.judges_course(key, rider)
+    }
+
+    /// Whether detectors may ask for the course of a flow: asked while the run goes on, so nothing but the flow itself decides.
+    fn judges_course(&self, key: &FlowKey, rider: Option<&Rider>) -> bool {
+        self.scope == Scope::All
+            || rider.is_some_and(|rider| !matches!(rider, Rider::Unknown))
+            || self.knows(key.a, key.protocol)
+            || self.knows(key.b, key.protocol)
     }
 
     /// Whether the catalogue knows a messenger by this end alone.
