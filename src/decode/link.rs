@@ -3,7 +3,7 @@ use super::peel::{Peel, Walk};
 use crate::capture::LinkType;
 
 /// `LINKTYPE_ETHERNET`.
-pub(super) const ETHERNET: LinkType = LinkType(1);
+pub(super) const ETHERNET: LinkType = LinkType::ETHERNET;
 
 impl Walk<'_> {
     /// A record of link type `link` (tcpdump.org, "Link-layer header types"; the DLT numbers that differ are read too).

@@ -140,9 +140,9 @@ pub struct Detail {
 
 impl Detail {
     /// Packets kept from the start of a flow.
-    pub const HEAD: usize = 64;
+    pub const HEAD: usize = crate::flow::HEAD;
     /// Packets kept from its end.
-    pub const TAIL: usize = 64;
+    pub const TAIL: usize = crate::flow::TAIL;
 
     /// One side.
     #[must_use]

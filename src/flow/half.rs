@@ -288,7 +288,8 @@ impl Half {
             self.ids.seen += 1;
             self.ids.zero += u32::from(id == 0);
             if let Some(last) = self.facts.last_ip_id {
-                /// A counter that is shared with the host's other flows still moves by less than this between two packets of one flow.
+                /// A counter that is shared with the host's other flows still moves by less than this between two packets of one flow. A proposal: a
+                /// random number does so by chance in one step of 64, and the law asks for four of five.
                 const SMALL_STEP: u16 = 1024;
                 match id.wrapping_sub(last) {
                     0 => self.ids.same += 1,

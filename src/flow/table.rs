@@ -128,6 +128,22 @@ pub trait Sink<Rider> {
     fn take(&mut self, flow: Finished<Rider>);
 }
 
+impl<Rider> Finished<Rider> {
+    /// Whether its packets were measured one by one.
+    #[must_use]
+    pub const fn has_packets(&self) -> bool {
+        self.details.is_some()
+    }
+
+    /// Whether it outgrew its log, and its course was followed.
+    #[must_use]
+    pub fn has_course(&self) -> bool {
+        self.details
+            .as_ref()
+            .is_some_and(|details| details.transfer.is_some())
+    }
+}
+
 /// The flows of one shard.
 ///
 /// Open addressing over 64-bit slots (hash, index), so that a look-up touches one line of slots and one flow; flows live in a slab, logs in

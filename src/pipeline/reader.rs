@@ -7,9 +7,6 @@ use crate::capture::{Batch, LinkType};
 use crate::decode::{Fragments, Peel, Peeled, Undecoded, peel};
 use crate::types::{Frame, Timestamp};
 
-/// LINKTYPE_RAW: what comes out of defragmentation begins with an IP header.
-const RAW: LinkType = LinkType(101);
-
 /// Where a packet's innermost IP packet lies, and whose flow it is.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Item {
@@ -133,7 +130,7 @@ impl Dispatcher {
         self.count_abandoned();
         for _ in 0..DEPTH {
             let Some(packet) = whole else { return true };
-            match peel(RAW, &packet.bytes, packet.wire) {
+            match peel(LinkType::RAW, &packet.bytes, packet.wire) {
                 Peel::Flow(Peeled { ip, hash, .. }) => {
                     if !self.flush(shared) {
                         return false;

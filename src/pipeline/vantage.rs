@@ -37,7 +37,7 @@ pub(super) fn infer(flows: &[Summary], given: Option<Vantage>) -> VantageFacts {
         inferred: true,
         why,
     };
-    // two thirds: a host that is both client and server of different flows decides nothing
+    // two thirds, a proposal: a host that is both client and server of different flows decides nothing
     let most = |part: u64, of: u64| of > 0 && part * 3 >= of * 2;
     if most(client, judged) {
         return facts(

@@ -234,8 +234,13 @@ impl<'a> Measurer<'a> {
 
     fn measure(&self, flow: Finished<Rider>, now: Timestamp, early: bool) -> Gathered {
         let mut flow = flow;
-        let course = self.judges_course(&flow.key, flow.rider.as_ref());
-        let packets = self.judges_packets(early, &flow.key, flow.rider.as_ref());
+        // what was measured for the flow table alone is not judged
+        let rider = flow.rider.as_ref();
+        let lean = match (flow.has_packets(), flow.has_course()) {
+            (false, _) => false,
+            (true, true) => self.judges_course(&flow.key, rider),
+            (true, false) => self.judges_packets(early, &flow.key, rider),
+        };
         let recognised = flow.rider.take().and_then(Rider::finish);
         let hints = Hints {
             request_from: recognised.as_ref().and_then(|recognised| recognised.client),
@@ -259,13 +264,6 @@ impl<'a> Measurer<'a> {
             .is_some_and(|source| source < HostSource::Dns)
             || clue.signature.is_some();
         let messenger = self.catalogue.is_messenger(belonging.service);
-        let lean = measured.details.as_ref().is_some_and(|details| {
-            if details.transfer.is_some() {
-                course
-            } else {
-                packets
-            }
-        });
         let judged = lean
             && (messenger
                 || is_heavy(&summary)
