@@ -105,6 +105,8 @@ pub struct PacketFact {
     pub traffic_class: u8,
     /// IPv4 identification; none in IPv6.
     pub ip_id: Option<u16>,
+    /// IPv6 flow label, folded to 16 bits: equal labels are equal, and only 0 is 0; none in IPv4.
+    pub flow_label: Option<u16>,
     /// IPv4 don't-fragment; true in IPv6.
     pub dont_fragment: bool,
     /// TCP time stamps: TSval, TSecr.

@@ -11,6 +11,7 @@ mod clock;
 mod controls_live;
 mod fin_timestamps_missing;
 mod fin_unanswered;
+mod flow_label;
 mod header_unlike;
 mod hop_limit;
 mod hop_limit_handshake;
@@ -19,6 +20,8 @@ mod ip_id;
 mod ip_id_copied;
 mod other_names;
 mod payload;
+mod port_serves;
+mod refused_everywhere;
 mod repeats;
 mod reply_missing;
 mod same_box;
@@ -54,6 +57,9 @@ const UNEXPLAINED: &str = "unexplained";
 /// Innocent causes that can be asked of a FIN; the others ask about resets, which may be the consequences of a forged FIN.
 const CAUSES_OF_A_FIN: [&str; 2] = ["tls_alert", "local_middlebox"];
 
+/// Lone refusals by servers of no messenger that are weighed in full. A scan makes millions, nearly all of closed ports.
+const REFUSALS_OF_NOBODYS: usize = 4096;
+
 /// Most frames that one evidence of a finding cites.
 const FRAMES_CITED: usize = 32;
 
@@ -66,12 +72,13 @@ pub fn judge(
 ) -> Judged {
     let mut judged = Judged::default();
     let mut weighed = Vec::new();
+    let mut nobodys = 0;
     for flow in flows
         .iter()
         .filter(|flow| flow.summary.key.protocol == Protocol::Tcp)
     {
         match Case::of(flow, around) {
-            Some(case) => weighed.push(Weighing::new(case, around)),
+            Some(case) => weighed.push(Weighing::new(case, around, &mut nobodys)),
             // What the capture's own host sent is its own, and has a cause too.
             None if !flow.detail.resets.is_empty() => {
                 judged
@@ -82,6 +89,7 @@ pub fn judge(
         }
     }
     compare_names(&mut weighed, flows);
+    compare_refusals(&mut weighed, around);
     share_marks(&mut weighed);
     let mut findings: Vec<(Finding, &FlowFacts)> = Vec::new();
     for weighing in weighed {
@@ -120,10 +128,13 @@ struct Weighing<'f> {
     case: Case<'f>,
     evidence: Vec<Evidence>,
     ruled_out: Vec<&'static str>,
+    /// A lone RST/ACK to a SYN, as a closed port gives it.
+    refused: bool,
 }
 
 impl<'f> Weighing<'f> {
-    fn new(case: Case<'f>, around: &CaptureFacts) -> Self {
+    /// `nobodys` counts the refusals by servers of no messenger.
+    fn new(case: Case<'f>, around: &CaptureFacts, nobodys: &mut usize) -> Self {
         let flow = case.flow;
         let mut evidence = Vec::new();
         let mut ruled_out = Vec::new();
@@ -131,11 +142,15 @@ impl<'f> Weighing<'f> {
         let ordinary = case.suspicion == Suspicion::Close
             && own_headers(flow, around) == Some(true)
             && !counts("rst.alive_after", flow, around);
-        // A scan makes very many plain refusals, and nothing in a lone one could outweigh that a closed port answers so.
         let refused = case.suspects.len() == 1
             && case.ordinary().next().is_none()
             && innocent_cause(flow, around) == "refused_port";
-        if !ordinary && !refused {
+        let messenger = around.messenger.get(usize::from(flow.summary.service));
+        let plain = refused && messenger != Some(&true) && {
+            *nobodys += 1;
+            *nobodys > REFUSALS_OF_NOBODYS
+        };
+        if !ordinary && !plain {
             for rule in RULES {
                 if let Weighed::Evidence(fact) = rule.weigh(flow, around) {
                     evidence.push(fact);
@@ -167,6 +182,7 @@ impl<'f> Weighing<'f> {
             case,
             evidence,
             ruled_out,
+            refused,
         }
     }
 
@@ -216,6 +232,7 @@ impl<'f> Weighing<'f> {
             case,
             mut evidence,
             ruled_out,
+            ..
         } = self;
         evidence.retain(|fact| fact.weight != 0.0);
         evidence.sort_by(|a, b| {
@@ -372,6 +389,21 @@ fn compare_names(weighed: &mut [Weighing<'_>], flows: &[FlowFacts]) {
         .filter(|weighing| !weighing.evidence.is_empty())
     {
         if let Weighed::Evidence(fact) = rule.decide(lived.beside(&weighing.case)) {
+            weighing.evidence.push(fact);
+        }
+    }
+}
+
+/// Measures `rst.refused_everywhere`.
+fn compare_refusals(weighed: &mut [Weighing<'_>], around: &CaptureFacts) {
+    let Some(rule) = (RULES.iter()).find(|rule| rule.name == "rst.refused_everywhere") else {
+        return;
+    };
+    let of = |weighing: &&Weighing<'_>| weighing.refused;
+    let cases = weighed.iter().filter(of).map(|weighing| &weighing.case);
+    let refused = refused_everywhere::Refused::of(cases, around);
+    for weighing in weighed.iter_mut().filter(|weighing| weighing.refused) {
+        if let Weighed::Evidence(fact) = rule.decide(refused.reading(&weighing.case)) {
             weighing.evidence.push(fact);
         }
     }
