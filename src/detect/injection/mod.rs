@@ -16,14 +16,19 @@ mod header_unlike;
 mod hop_limit;
 mod hop_limit_handshake;
 mod hop_limit_siblings;
+mod icmp_alive_after;
+mod icmp_hop_limit;
+mod icmp_too_fast;
 mod ip_id;
 mod ip_id_copied;
 mod other_names;
 mod payload;
 mod port_serves;
+mod refusal;
 mod refused_everywhere;
 mod repeats;
 mod reply_missing;
+mod rewritten;
 mod same_box;
 mod second_reset;
 mod sequence_behind;
@@ -70,6 +75,16 @@ pub fn judge(
     around: &CaptureFacts,
     wanted: &dyn Fn(&FlowFacts) -> bool,
 ) -> Judged {
+    judge_without(flows, around, wanted, "")
+}
+
+/// The same as if the rule of the name `without` did not exist: what it contributes is measured by what is found without it.
+pub fn judge_without(
+    flows: &[FlowFacts],
+    around: &CaptureFacts,
+    wanted: &dyn Fn(&FlowFacts) -> bool,
+    without: &str,
+) -> Judged {
     let mut judged = Judged::default();
     let mut weighed = Vec::new();
     let mut nobodys = 0;
@@ -78,7 +93,7 @@ pub fn judge(
         .filter(|flow| flow.summary.key.protocol == Protocol::Tcp)
     {
         match Case::of(flow, around) {
-            Some(case) => weighed.push(Weighing::new(case, around, &mut nobodys)),
+            Some(case) => weighed.push(Weighing::new(case, around, &mut nobodys, without)),
             // What the capture's own host sent is its own, and has a cause too.
             None if !flow.detail.resets.is_empty() => {
                 judged
@@ -88,9 +103,15 @@ pub fn judge(
             None => {}
         }
     }
-    compare_names(&mut weighed, flows);
-    compare_refusals(&mut weighed, around);
-    share_marks(&mut weighed);
+    if without != "rst.other_names" {
+        compare_names(&mut weighed, flows);
+    }
+    if without != "rst.refused_everywhere" {
+        compare_refusals(&mut weighed, around);
+    }
+    if without != "rst.same_box" {
+        share_marks(&mut weighed);
+    }
     let mut findings: Vec<(Finding, &FlowFacts)> = Vec::new();
     for weighing in weighed {
         let case = &weighing.case;
@@ -118,9 +139,15 @@ pub fn judge(
         }
     }
     judged.findings = join_retries(findings);
+    refusal::judge(flows, around, wanted, without, &mut judged);
     judged.causes.sort_unstable();
     judged.blind.sort_unstable();
     judged
+}
+
+/// The names of all rules that [`judge_without`] can leave out.
+pub fn rule_names() -> impl Iterator<Item = &'static str> {
+    RULES.iter().chain(INNOCENT).map(|rule| rule.name)
 }
 
 /// One case with all rules applied.
@@ -134,7 +161,7 @@ struct Weighing<'f> {
 
 impl<'f> Weighing<'f> {
     /// `nobodys` counts the refusals by servers of no messenger.
-    fn new(case: Case<'f>, around: &CaptureFacts, nobodys: &mut usize) -> Self {
+    fn new(case: Case<'f>, around: &CaptureFacts, nobodys: &mut usize, without: &str) -> Self {
         let flow = case.flow;
         let mut evidence = Vec::new();
         let mut ruled_out = Vec::new();
@@ -151,13 +178,14 @@ impl<'f> Weighing<'f> {
             *nobodys > REFUSALS_OF_NOBODYS
         };
         if !ordinary && !plain {
-            for rule in RULES {
+            for rule in RULES.iter().filter(|rule| rule.name != without) {
                 if let Weighed::Evidence(fact) = rule.weigh(flow, around) {
                     evidence.push(fact);
                 }
             }
             let causes = INNOCENT.iter().filter(|rule| {
-                case.suspicion == Suspicion::Reset || CAUSES_OF_A_FIN.contains(&rule.name)
+                rule.name != without
+                    && (case.suspicion == Suspicion::Reset || CAUSES_OF_A_FIN.contains(&rule.name))
             });
             for rule in causes {
                 match rule.weigh(flow, around) {
@@ -214,7 +242,12 @@ impl<'f> Weighing<'f> {
         .any(|rule| self.supports(rule));
         match self.case.suspicion {
             Suspicion::Close => Mechanism::ForgedFin,
-            Suspicion::Reset if self.supports("rst.train") => Mechanism::RewrittenReply,
+            Suspicion::Reset
+                if self.supports("rst.train")
+                    || !another_header && rewritten::stands_for_data(&self.case) =>
+            {
+                Mechanism::RewrittenReply
+            }
             Suspicion::Reset
                 if self.supports("rst.reply_missing")
                     && !another_header

@@ -153,6 +153,15 @@ mod tests {
         value(&Refused::of(cases.iter(), around).reading(&cases[0]))
     }
 
+    /// A capture with others of the client, all to controls.
+    fn beside(flow: &FlowFacts, others: &[(u8, End)]) -> CaptureFacts {
+        let mut around = among(flow, others);
+        for other in around.flows.iter_mut().skip(1) {
+            other.service = 0;
+        }
+        around
+    }
+
     fn three() -> [FlowFacts; 3] {
         [
             refused([157, 240, 205, 121], 0),
@@ -164,14 +173,14 @@ mod tests {
     #[test]
     fn a_service_that_refuses_in_two_networks_at_once_counts() {
         let flows = three();
-        let around = among(&flows[0], &[(1, End::Fin)]);
+        let around = beside(&flows[0], &[(1, End::Fin)]);
         assert_eq!(reading(&flows, &around), Some(2.0));
     }
 
     #[test]
     fn one_that_answers_elsewhere_does_not() {
         let flows = three();
-        let mut around = among(&flows[0], &[(1, End::Fin), (2, End::Fin)]);
+        let mut around = beside(&flows[0], &[(1, End::Fin), (2, End::Fin)]);
         around.flows[1].service = 1;
         assert_eq!(reading(&flows, &around), Some(0.0));
     }
@@ -179,16 +188,16 @@ mod tests {
     #[test]
     fn one_server_that_refuses_does_not() {
         let flows = [0, 1, 2].map(|index| refused([31, 13, 72, 44], index));
-        let around = among(&flows[0], &[(1, End::Fin)]);
+        let around = beside(&flows[0], &[(1, End::Fin)]);
         assert_eq!(reading(&flows, &around), Some(1.0));
     }
 
     #[test]
     fn without_tries_controls_or_the_main_port_it_is_blind() {
         let flows = three();
-        let around = among(&flows[0], &[(1, End::Fin)]);
+        let around = beside(&flows[0], &[(1, End::Fin)]);
         assert_eq!(reading(&flows[..2], &around), None);
-        assert_eq!(reading(&flows, &among(&flows[0], &[])), None);
+        assert_eq!(reading(&flows, &beside(&flows[0], &[])), None);
         let elsewhere = three().map(|mut flow| {
             flow.summary.key.b.port = 5222;
             flow

@@ -7,9 +7,10 @@ use crate::facts::{CaptureFacts, FlowFacts};
 use super::{
     acknowledgement, alive_after, both_ends, burst, clock, controls_live, fin_timestamps_missing,
     fin_unanswered, flow_label, header_unlike, hop_limit, hop_limit_handshake, hop_limit_siblings,
-    ip_id, ip_id_copied, other_names, payload, port_serves, refused_everywhere, repeats,
-    reply_missing, same_box, second_reset, sequence_behind, stepped, timestamps_missing, too_fast,
-    train, trigger, unasked, uneven, window_copied, window_unlike,
+    icmp_alive_after, icmp_hop_limit, icmp_too_fast, ip_id, ip_id_copied, other_names, payload,
+    port_serves, refused_everywhere, repeats, reply_missing, same_box, second_reset,
+    sequence_behind, stepped, timestamps_missing, too_fast, train, trigger, unasked, uneven,
+    window_copied, window_unlike,
 };
 
 /// Logarithm of the odds that a reset, of which nothing is known yet, is forged. Most resets are honest: in public captures 227 of 275 judged
@@ -86,6 +87,9 @@ pub(crate) const RULES: &[Rule] = &[
     rule("rst.other_names",        other_names::measure,            &other_names::ABOUT,            at_least(1.0),          "flows",   [1.0,  0.0], "a control name at the same address; labelled captures"),
     rule("rst.port_serves",        port_serves::measure,            &port_serves::ABOUT,            at_least(1.0),          "flows",   [1.0,  0.0], "RFC 9293, section 3.10.7.2: a listening socket does not refuse"),
     rule("rst.refused_everywhere", refused_everywhere::measure,     &refused_everywhere::ABOUT,     at_least(2.0),          "networks",[5.4,  0.0], "net4people/bbs 106: SYNs to listed addresses answered with RST/ACK"),
+    rule("icmp.alive_after",       icmp_alive_after::measure,       &icmp_alive_after::ABOUT,       at_least(1.0),          "packets", [3.0, -0.4], "RFC 1122, section 4.1.3.1: a closed port sends nothing but the error"),
+    rule("icmp.too_fast",          icmp_too_fast::measure,          &icmp_too_fast::ABOUT,          Counts::AtMost(too_fast::FAST), "of RTT", [3.0, -0.3], "a signal's travel time"),
+    rule("icmp.hop_limit",         icmp_hop_limit::measure,         &icmp_hop_limit::ABOUT,         at_least(3.0),          "hops",    [1.6, -0.6], "as for resets, with less to compare"),
     rule("rst.same_box",           same_box::measure,               &same_box::ABOUT,               at_least(2.0),          "flows",   [0.8,  0.0], "labelled captures"),
 ];
 
