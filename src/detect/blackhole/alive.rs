@@ -37,17 +37,8 @@ pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Rea
 
 /// In how many seconds of the silence others were heard, and how many of them were opened during it.
 pub(in crate::detect) fn heard(case: &Case<'_>, around: &CaptureFacts) -> (u32, u32) {
-    heard_of(case, around, case.others(around).into_iter())
-}
-
-/// The same for some of the others.
-pub(in crate::detect) fn heard_of<'a>(
-    case: &Case<'_>,
-    around: &CaptureFacts,
-    others: impl Iterator<Item = &'a Summary>,
-) -> (u32, u32) {
     let (mut seconds, mut fresh) = (0_u64, 0_u32);
-    for other in others {
+    for other in case.others(around) {
         let mut any = false;
         for moment in moments(other, case.silent()) {
             // who only repeats itself gets no answer either; between the ends that has to be asked of both

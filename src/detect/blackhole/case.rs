@@ -336,6 +336,16 @@ impl<'f> Case<'f> {
             (Direction::Up, Direction::Down) => side.in_order_end,
             _ => side.acked,
         };
+        // what arrived behind a hole arrived, too: the receiver says so
+        let beyond = self
+            .flow
+            .detail
+            .packets
+            .iter()
+            .filter(|packet| packet.direction == Some(direction.reverse()))
+            .filter_map(|packet| packet.sack_high)
+            .max();
+        let end = end.max(beyond.unwrap_or(0));
         (end - i64::from(self.flow.detail.from_start)).max(0) as u64
     }
 

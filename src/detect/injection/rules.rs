@@ -111,6 +111,7 @@ pub(crate) const INNOCENT: &[Rule] = &[
     rule("server_restart",   innocent::server_restart::measure,    &innocent::server_restart::ABOUT,   at_least(1.0),  "fits",  [-2.0, 0.0], "RFC 9293, section 3.10.7.1"),
     rule("server_close",     innocent::server_close::measure,      &innocent::server_close::ABOUT,     at_least(1.0),  "fits",  [-1.5, 0.0], "labelled captures"),
     rule("repeated_reset",   innocent::repeated_reset::measure,    &innocent::repeated_reset::ABOUT,   at_least(1.0),  "fits",  [-0.5, 0.0], "public captures"),
+    rule("stray_reset",      innocent::stray_reset::measure,       &innocent::stray_reset::ABOUT,      at_least(1.0),  "fits",  [-0.5, 0.0], "public captures: echoes of floods, captures that begin late"),
 ];
 
 #[cfg(test)]

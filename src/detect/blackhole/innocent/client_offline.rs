@@ -1,10 +1,10 @@
 //! `client_offline`: the client was cut off from everything.
 
-use crate::detect::blackhole::alive::{heard_of, moments};
+use crate::detect::blackhole::alive::moments;
 use crate::detect::blackhole::case::{Case, NO_CASE};
 use crate::detect::injection::case::siblings;
 use crate::detect::rule::{About, Reading};
-use crate::facts::{CaptureFacts, End, FlowFacts};
+use crate::facts::{CaptureFacts, End, FlowFacts, Summary};
 
 pub(in crate::detect) const ABOUT: About = About {
     measures: "flows of the client to other servers and services that tried something during the silence, where nothing at all was heard; or, at one of its addresses, that had lived until then, where nothing at all was heard at that address",
@@ -15,6 +15,9 @@ pub(in crate::detect) const ABOUT: About = About {
 
 /// Who was heard so shortly before the silence was alive.
 const LIVED_NS: i64 = 15_000_000_000;
+
+/// What is unanswered when a link goes may have been sent a moment before it went.
+const TOGETHER_NS: i64 = 1_000_000_000;
 
 /// The first moment that surely lies behind the beginning of the silence.
 const SLOT_NS: i64 = 600_000_000;
@@ -61,7 +64,13 @@ pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Rea
 fn struck(case: &Case<'_>, around: &CaptureFacts) -> u32 {
     let flow = case.flow;
     let same = || siblings(flow, around);
-    if heard_of(case, around, same()) != (0, 0) {
+    let lives_on = |other: &Summary| {
+        moments(other, case.silent()).any(|moment| {
+            (case.since.plus(TOGETHER_NS)..case.until).contains(&moment)
+                && !other.only_repeats(case.silent(), moment)
+        })
+    };
+    if same().any(lives_on) {
         return 0;
     }
     same()
