@@ -31,9 +31,12 @@ const FLOWS: usize = FAILING + LIVING;
 
 /// Where a server's flows end.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-enum Stage {
+pub(super) enum Stage {
+    /// Nothing answers the SYN.
     Syn,
+    /// Nothing answers what the client says after the handshake.
     Hello,
+    /// A reset instead of an answer.
     Reset,
 }
 
@@ -134,7 +137,7 @@ fn in_window(flows: &[&Summary], names: &BTreeMap<Address, &str>) -> Option<Note
 }
 
 /// Where the flow failed, if it was tried often and long enough to say so.
-fn stage(flow: &Summary) -> Option<Stage> {
+pub(super) fn stage(flow: &Summary) -> Option<Stage> {
     if flow.down.data_packets > 0 {
         None
     } else if flow.down.packets == 0 {
@@ -212,7 +215,7 @@ fn judge(servers: &BTreeMap<Address, Fate>, names: &BTreeMap<Address, &str>) -> 
 }
 
 /// The part of an address that is one provider's.
-fn network(address: &Address) -> &[u8] {
+pub(super) fn network(address: &Address) -> &[u8] {
     let end = if address.is_v4() { 14 } else { 4 };
     address.0.get(..end).unwrap_or_default()
 }

@@ -175,7 +175,9 @@ impl<'f> Weighing<'f> {
 
     /// What kept the flow from being judged.
     fn missing(&self) -> Option<&'static str> {
-        if self.case.stage == Stage::Stalled {
+        if self.fits.contains(&"captive_portal") {
+            Some("nearly everything else that the client tried failed alike")
+        } else if self.case.stage == Stage::Stalled {
             None
         } else if self.case.tries.len() < 3 {
             Some("too few tries before the flow or the capture ended")

@@ -70,6 +70,7 @@ pub(crate) const INNOCENT: &[Rule] = &[
     rule("capture_end",      innocent::capture_end::measure,      &innocent::capture_end::ABOUT,      at_most(3.0),  "s",      [-3.0, 0.0], "docs/detection.md, B5, N2"),
     rule("gave_up_too_soon", innocent::gave_up_too_soon::measure, &innocent::gave_up_too_soon::ABOUT, at_most(3.0),  "s",      [-3.0, 0.0], "docs/detection.md, B1"),
     rule("client_offline",   innocent::client_offline::measure,   &innocent::client_offline::ABOUT,   at_least(1.0), "fits",   [-6.0, 0.0], "docs/detection.md, B5, N6"),
+    rule("captive_portal",   innocent::captive_portal::measure,   &innocent::captive_portal::ABOUT,   at_least(3.0), "networks", [-5.0, 0.0], "RFC 8952; independent captures"),
     rule("handover_gap",     innocent::handover_gap::measure,     &innocent::handover_gap::ABOUT,     at_least(1.0), "flows",  [-5.0, 0.0], "docs/detection.md, B5, N6"),
     rule("call_elsewhere",   innocent::call_elsewhere::measure,   &innocent::call_elsewhere::ABOUT,   at_least(1.0), "flows",  [-6.0, 0.0], "RFC 8445, section 6.1.2"),
     rule("pmtu_blackhole",   innocent::pmtu_blackhole::measure,   &innocent::pmtu_blackhole::ABOUT,   at_least(1.0), "fits",   [-5.0, 0.0], "docs/detection.md, B5, N3"),
