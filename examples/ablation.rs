@@ -4,6 +4,7 @@
 //! `likely` and above on flows of messengers count; recall is over the flows that the labels call decidable.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
@@ -154,17 +155,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         );
     }
     let all = score(&captures, "");
-    println!("{} captures", captures.len());
-    println!(
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{} captures", captures.len())?;
+    writeln!(
+        out,
         "| without | found | missed | wrong | precision | recall | told from rewritten replies |\n|---|---|---|---|---|---|---|"
-    );
+    )?;
     let names = injection::rule_names().map(|name| (name, score(&captures, name)));
     let mut rows: Vec<(&str, Score)> = names.filter(|(_, score)| *score != all).collect();
     rows.sort_by_key(|(name, score)| (score.found, std::cmp::Reverse(score.wrong), *name));
     rows.insert(0, ("(nothing)", all));
     for (name, score) in rows {
         let share = |part: u32, rest: u32| f64::from(part) / f64::from((part + rest).max(1));
-        println!(
+        writeln!(
+            out,
             "| `{name}` | {} | {} | {} | {:.3} | {:.3} | {} of {} |",
             score.found,
             score.missed,
@@ -173,15 +177,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             share(score.found, score.missed),
             score.named,
             score.found
-        );
+        )?;
     }
     let same: Vec<String> = injection::rule_names()
         .filter(|name| score(&captures, name) == all)
         .map(|name| format!("`{name}`"))
         .collect();
-    println!(
+    writeln!(
+        out,
         "\nWithout any one of these nothing changes: {}",
         same.join(", ")
-    );
+    )?;
     Ok(())
 }
