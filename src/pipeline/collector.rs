@@ -1,9 +1,12 @@
-use std::collections::{BTreeMap, HashMap};
+use std::cmp::Ordering;
+use std::collections::binary_heap::PeekMut;
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
 
 use crate::application::HostSource;
 use crate::capture::CaptureFile;
 use crate::detect;
 use crate::facts::{CaptureFacts, FlowFacts, Summary};
+use crate::flow::Slab;
 use crate::service::{Catalogue, Clue, ServiceId, Why};
 use crate::types::{Endpoint, Protocol, Timestamp};
 
@@ -26,14 +29,14 @@ pub(super) struct Remains {
 
 /// Puts the workers' flows into one order, names those that only DNS can name, and judges.
 pub(super) fn collect(
-    mut parts: Vec<Vec<Gathered>>,
+    mut parts: Vec<Slab<Gathered>>,
     remains: Remains,
     book: NameBook,
     settings: &Settings,
     catalogue: &Catalogue,
 ) -> Analysis {
     if !book.is_empty() {
-        for flow in parts.iter_mut().flatten() {
+        for flow in parts.iter_mut().flat_map(Slab::values_mut) {
             name_by_dns(flow, &book, catalogue);
         }
     }
@@ -50,7 +53,7 @@ pub(super) fn collect(
             .unwrap_or_default()
     };
     let mut around = CaptureFacts {
-        flows: Vec::with_capacity(parts.iter().map(Vec::len).sum()),
+        flows: Vec::with_capacity(parts.iter().map(Slab::len).sum()),
         first: remains.first.unwrap_or_default(),
         last: remains.last.unwrap_or_default(),
         dropped: remains.files.iter().filter_map(|file| file.dropped).sum(),
@@ -97,28 +100,47 @@ pub(super) fn collect(
     }
 }
 
-/// Takes flows in order off the ends of parts, each of which goes from the youngest to the oldest.
-fn merge(mut parts: Vec<Vec<Gathered>>, mut take: impl FnMut(Gathered)) {
-    /// Flows after which a part gives memory back: often enough that it is held but once, seldom enough to cost nothing.
-    const GIVE_BACK: usize = 8_192;
-    let oldest = |part: &Vec<Gathered>| part.last().map(Gathered::rank);
-    let mut heads: Vec<_> = parts.iter().map(oldest).collect();
-    while let Some((next, _)) = (heads.iter().enumerate())
-        .filter_map(|(place, head)| head.map(|head| (place, head)))
-        .min_by_key(|(_, head)| *head)
-    {
-        let (Some(part), Some(head)) = (parts.get_mut(next), heads.get_mut(next)) else {
-            return;
-        };
-        if let Some(flow) = part.pop() {
-            take(flow);
-        }
-        if part.len() % GIVE_BACK == 0 {
-            part.shrink_to_fit();
-        }
-        *head = oldest(part);
+/// Takes flows in order off parts, each of which is in order.
+fn merge(parts: Vec<Slab<Gathered>>, mut take: impl FnMut(Gathered)) {
+    let mut parts: Vec<_> = parts.into_iter().map(Slab::into_values).collect();
+    let mut heads: BinaryHeap<_> = (parts.iter_mut().enumerate())
+        .filter_map(|(place, part)| part.next().map(|flow| Head { flow, place }))
+        .collect();
+    while let Some(mut head) = heads.peek_mut() {
+        let next = parts.get_mut(head.place).and_then(Iterator::next);
+        take(match next {
+            Some(flow) => std::mem::replace(&mut head.flow, flow),
+            None => PeekMut::pop(head).flow,
+        });
     }
 }
+
+/// The next flow of a part; the oldest is the greatest, as a heap wants it.
+struct Head {
+    flow: Gathered,
+    place: usize,
+}
+
+impl Ord for Head {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let key = |head: &Self| (head.flow.rank(), head.place);
+        key(other).cmp(&key(self))
+    }
+}
+
+impl PartialOrd for Head {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Head {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Head {}
 
 /// Gives a flow that nothing else named the name that DNS had for its server.
 fn name_by_dns(flow: &mut Gathered, book: &NameBook, catalogue: &Catalogue) {
@@ -150,10 +172,14 @@ fn name_by_dns(flow: &mut Gathered, book: &NameBook, catalogue: &Catalogue) {
 
 /// Gives a flow that nothing named the messenger for which all named flows to the same address and port were: a retry that was silenced before it
 /// could say a name. Ports of several services (a content network's) name nobody.
-fn name_by_siblings(parts: &mut [Vec<Gathered>], catalogue: &Catalogue) {
+fn name_by_siblings(parts: &mut [Slab<Gathered>], catalogue: &Catalogue) {
     let mut owners: HashMap<(Endpoint, Protocol), Owner, foldhash::fast::RandomState> =
         HashMap::default();
-    for flow in parts.iter().flatten().filter(|flow| flow.named) {
+    for flow in parts
+        .iter()
+        .flat_map(Slab::values)
+        .filter(|flow| flow.named)
+    {
         let service = ServiceId(flow.summary.service);
         let place = (flow.summary.key.b, flow.summary.key.protocol);
         let owner = owners.entry(place).or_insert(Owner {
@@ -186,7 +212,11 @@ fn name_by_siblings(parts: &mut [Vec<Gathered>], catalogue: &Catalogue) {
     if owners.is_empty() {
         return;
     }
-    for flow in parts.iter_mut().flatten().filter(|flow| !flow.named) {
+    for flow in parts
+        .iter_mut()
+        .flat_map(Slab::values_mut)
+        .filter(|flow| !flow.named)
+    {
         let place = (flow.summary.key.b, flow.summary.key.protocol);
         let Some((service, name)) = owners.get(&place) else {
             continue;
