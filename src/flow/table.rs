@@ -230,32 +230,35 @@ impl<Rider> FlowTable<Rider> {
         self.slots.get(home).copied().unwrap_or_default()
     }
 
-    /// The flow that `hash` seems to be of, and something of it, for the same purpose.
+    /// The flow that `hash` seems to be of.
     #[inline]
     #[must_use]
-    pub fn touch_flow(&self, hash: u64) -> (FlowRef, u32) {
+    pub fn guess(&self, hash: u64) -> FlowRef {
         /// Slots of one cache line; beyond them the search is the look-up's.
         const LINE: usize = 8;
         let (tag, mask) = (hash as u32, self.slots.len() - 1);
         for step in 0..LINE {
             let slot = self.slots.get((tag as usize + step) & mask);
             let slot = slot.copied().unwrap_or_default();
+            if (slot >> 32) as u32 == tag {
+                // slot 0 is empty: then this is no flow's number
+                return FlowRef((slot as u32).wrapping_sub(1));
+            }
             if slot == 0 {
                 break;
             }
-            if (slot >> 32) as u32 == tag {
-                let index = slot as u32 - 1;
-                let touched = self.flows.get(index);
-                return (
-                    FlowRef(index),
-                    touched.map_or(NONE, |flow| flow.log ^ u32::from(flow.bits)),
-                );
-            }
         }
-        (FlowRef::default(), NONE)
+        FlowRef::default()
     }
 
-    /// Puts a packet into its flow, which is made if need be; `guess` is what [`touch_flow`](Self::touch_flow) said, or any flow. Flows that end by
+    /// Something of a flow, for the same purpose as [`touch_slot`](Self::touch_slot).
+    #[inline]
+    #[must_use]
+    pub fn touch_flow(&self, flow: FlowRef) -> u32 {
+        self.flows.get(flow.0).map_or(NONE, |flow| flow.log)
+    }
+
+    /// Puts a packet into its flow, which is made if need be; `guess` is what [`guess`](Self::guess) said, or any flow. Flows that end by
     /// this are given to `finished`.
     #[expect(
         clippy::too_many_arguments,
