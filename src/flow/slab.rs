@@ -66,6 +66,11 @@ impl<T> Slab<T> {
         self.chunks.iter_mut().flatten()
     }
 
+    /// The chunks in order, none of them empty.
+    pub(crate) fn into_chunks(self) -> impl Iterator<Item = Vec<T>> {
+        self.chunks.into_iter()
+    }
+
     /// The values in order; a chunk's memory is given back when its last value is taken.
     pub(crate) fn into_values(self) -> impl Iterator<Item = T> {
         self.chunks.into_iter().flatten()

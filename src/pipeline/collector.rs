@@ -1,4 +1,4 @@
-use std::cmp::Ordering;
+use std::cmp::Reverse;
 use std::collections::binary_heap::PeekMut;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
 
@@ -63,7 +63,7 @@ pub(super) fn collect(
     };
     let (mut flows, mut shown) = (Vec::new(), Vec::new());
     merge(parts, |flow| {
-        if let Some(detail) = flow.detail {
+        if let Some(detail) = flow.detail.take() {
             let facts = FlowFacts {
                 index: around.flows.len() as u32,
                 summary: flow.summary.clone(),
@@ -75,7 +75,7 @@ pub(super) fn collect(
                 shown.push(facts);
             }
         }
-        around.flows.push(flow.summary);
+        around.flows.push(flow.summary.clone());
     });
     around.vantage = vantage::infer(&around.flows, settings.vantage);
     let scope = settings.scope;
@@ -100,47 +100,53 @@ pub(super) fn collect(
     }
 }
 
-/// Takes flows in order off parts, each of which is in order.
-fn merge(parts: Vec<Slab<Gathered>>, mut take: impl FnMut(Gathered)) {
-    let mut parts: Vec<_> = parts.into_iter().map(Slab::into_values).collect();
-    let mut heads: BinaryHeap<_> = (parts.iter_mut().enumerate())
-        .filter_map(|(place, part)| part.next().map(|flow| Head { flow, place }))
+/// Shows the flows of parts, each of which is in order, in the order of all. A part's memory is given back as it is read.
+fn merge(parts: Vec<Slab<Gathered>>, mut take: impl FnMut(&mut Gathered)) {
+    let mut readers: Vec<_> = (parts.into_iter())
+        .map(|part| Reader {
+            chunk: Vec::new(),
+            at: 0,
+            rest: part.into_chunks(),
+        })
+        .collect();
+    // the oldest is the greatest, as a heap wants it
+    let mut heads: BinaryHeap<_> = (readers.iter_mut().enumerate())
+        .filter_map(|(place, reader)| Some(Reverse((reader.head()?.rank(), place))))
         .collect();
     while let Some(mut head) = heads.peek_mut() {
-        let next = parts.get_mut(head.place).and_then(Iterator::next);
-        take(match next {
-            Some(flow) => std::mem::replace(&mut head.flow, flow),
-            None => PeekMut::pop(head).flow,
-        });
+        let Some(reader) = readers.get_mut(head.0.1) else {
+            return;
+        };
+        if let Some(flow) = reader.head() {
+            take(flow);
+        }
+        reader.at += 1;
+        match reader.head() {
+            Some(next) => head.0.0 = next.rank(),
+            None => {
+                PeekMut::pop(head);
+            }
+        }
     }
 }
 
-/// The next flow of a part; the oldest is the greatest, as a heap wants it.
-struct Head {
-    flow: Gathered,
-    place: usize,
+/// Where a part is read.
+struct Reader<Chunks> {
+    chunk: Vec<Gathered>,
+    at: usize,
+    rest: Chunks,
 }
 
-impl Ord for Head {
-    fn cmp(&self, other: &Self) -> Ordering {
-        let key = |head: &Self| (head.flow.rank(), head.place);
-        key(other).cmp(&key(self))
+impl<Chunks: Iterator<Item = Vec<Gathered>>> Reader<Chunks> {
+    /// The next flow of the part.
+    fn head(&mut self) -> Option<&mut Gathered> {
+        if self.at >= self.chunk.len() {
+            self.chunk = self.rest.next()?;
+            self.at = 0;
+        }
+        self.chunk.get_mut(self.at)
     }
 }
-
-impl PartialOrd for Head {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Head {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Head {}
 
 /// Gives a flow that nothing else named the name that DNS had for its server.
 fn name_by_dns(flow: &mut Gathered, book: &NameBook, catalogue: &Catalogue) {
