@@ -40,7 +40,9 @@ pub(super) fn collect(
             name_by_dns(flow, &book, catalogue);
         }
     }
-    name_by_siblings(&mut parts, catalogue);
+    if book.spoken {
+        name_by_siblings(&mut parts, catalogue);
+    }
     // by index; the control row comes first and is not among the catalogue's services
     let services = catalogue
         .services()
@@ -61,8 +63,14 @@ pub(super) fn collect(
         messenger: messenger.clone(),
         ..CaptureFacts::default()
     };
+    let mut captures = outcomes(remains.files, &remains.undecoded);
     let (mut flows, mut shown) = (Vec::new(), Vec::new());
     merge(parts, |flow| {
+        if flow.summary.duplicates > 0
+            && let Some(capture) = captures.get_mut(usize::from(flow.summary.first_frame.capture()))
+        {
+            capture.duplicates += u64::from(flow.summary.duplicates);
+        }
         if let Some(detail) = flow.detail.take() {
             let facts = FlowFacts {
                 index: around.flows.len() as u32,
@@ -87,7 +95,6 @@ pub(super) fn collect(
     let assessment = detect::assess(&flows, &shown, &around, &wanted);
     flows.append(&mut shown);
     flows.sort_by_key(|flow| flow.index);
-    let captures = outcomes(remains.files, &around.flows, &remains.undecoded);
     Analysis {
         captures,
         around,
@@ -248,11 +255,7 @@ fn index_by<K: Ord>(flows: &[Summary], key: impl Fn(&Summary) -> K) -> Vec<u32> 
     index
 }
 
-fn outcomes(
-    files: Vec<CaptureFile>,
-    flows: &[Summary],
-    undecoded: &UndecodedCounts,
-) -> Vec<CaptureOutcome> {
+fn outcomes(files: Vec<CaptureFile>, undecoded: &UndecodedCounts) -> Vec<CaptureOutcome> {
     let mut captures: Vec<CaptureOutcome> = files
         .into_iter()
         .map(|file| CaptureOutcome {
@@ -261,13 +264,6 @@ fn outcomes(
             undecoded: BTreeMap::new(),
         })
         .collect();
-    for flow in flows {
-        if flow.duplicates > 0
-            && let Some(capture) = captures.get_mut(usize::from(flow.first_frame.capture()))
-        {
-            capture.duplicates += u64::from(flow.duplicates);
-        }
-    }
     for ((capture, reason), count) in undecoded {
         if let Some(capture) = captures.get_mut(usize::from(*capture)) {
             *capture.undecoded.entry(reason).or_default() += count;

@@ -29,6 +29,8 @@ struct Named {
 pub(super) struct NameBook {
     pub(super) lookups: Vec<DnsLookup>,
     by_address: std::collections::BTreeMap<Address, Vec<Named>>,
+    /// Whether any flow said what may name it.
+    pub(super) spoken: bool,
 }
 
 /// Most lookups that a run keeps; a resolver's own capture would otherwise grow for ever. The earliest stay.
@@ -138,6 +140,7 @@ impl Names {
             }
         }
         book.lookups = lookups;
+        book.spoken = self.has_speech();
         book
     }
 }
