@@ -20,7 +20,7 @@ pub(super) struct Outline {
 }
 
 /// The last packets of a side, to tell copies of them.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Recent {
     records: [Record; LOOK_BACK],
     seen: usize,
@@ -30,7 +30,7 @@ pub(super) struct Recent {
 const LOOK_BACK: usize = 2;
 
 /// Measures the outline of a flow of which nobody will ask for more, from its records alone: no allocation, about a hundred instructions a packet.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Sketch {
     protocol: Protocol,
     first: Timestamp,
@@ -38,7 +38,7 @@ pub(super) struct Sketch {
     sides: BySide<SketchSide>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct SketchSide {
     recent: Recent,
     /// One past the highest number sent.

@@ -3,9 +3,9 @@ use std::collections::{BTreeMap, HashMap};
 use crate::application::HostSource;
 use crate::capture::CaptureFile;
 use crate::detect;
-use crate::facts::{CaptureFacts, FlowFacts, Summary};
+use crate::facts::{CaptureFacts, Detail, FlowFacts, Summary};
 use crate::service::{Catalogue, Clue, ServiceId, Why};
-use crate::types::{Endpoint, Protocol, Timestamp};
+use crate::types::{Endpoint, Frame, Protocol, Timestamp};
 
 use super::names::NameBook;
 use super::reader::UndecodedCounts;
@@ -32,12 +32,63 @@ pub(super) fn collect(
     settings: &Settings,
     catalogue: &Catalogue,
 ) -> Analysis {
+    name_others(&mut parts, &book, catalogue);
+    let around = CaptureFacts {
+        flows: Vec::with_capacity(parts.iter().map(Vec::len).sum()),
+        first: remains.first.unwrap_or_default(),
+        last: remains.last.unwrap_or_default(),
+        dropped: remains.files.iter().filter_map(|file| file.dropped).sum(),
+        lookups: book.lookups,
+        ..CaptureFacts::default()
+    };
+    let mut analysis = Analysis {
+        around,
+        evicted_flows: remains.evicted.0,
+        evicted_tcp_flows: remains.evicted.1,
+        evicted_fragments: remains.evicted_fragments,
+        interrupted: remains.interrupted,
+        ..Analysis::default()
+    };
+    let flows = Merged::new(parts).map(|flow| (flow.summary, flow.detail, flow.judged));
+    judge(flows, settings, catalogue, &mut analysis);
+    analysis.captures = outcomes(remains.files, &analysis.around.flows, &remains.undecoded);
+    analysis
+}
+
+/// Names the flows that their own bytes do not name: from DNS, then by those to the same place.
+pub(super) fn name_others<F: AsRef<Gathered> + AsMut<Gathered>>(
+    parts: &mut [Vec<F>],
+    book: &NameBook,
+    catalogue: &Catalogue,
+) {
     if !book.is_empty() {
         for flow in parts.iter_mut().flatten() {
-            name_by_dns(flow, &book, catalogue);
+            name_by_dns(flow.as_mut(), book, catalogue);
         }
     }
-    name_by_siblings(&mut parts, catalogue);
+    name_by_siblings(parts, catalogue);
+}
+
+/// Gives a flow the name and service that its own bytes and addresses give it.
+pub(super) fn name_by_itself(flow: &mut Gathered, catalogue: &Catalogue) {
+    if let Some(detail) = &mut flow.detail {
+        let key = flow.summary.key;
+        let clue = Clue {
+            silent: flow.silent,
+            ..clue(&detail.recognised, key.b, key.protocol, None)
+        };
+        let found = catalogue.classify(&clue);
+        belong(detail, found);
+    }
+}
+
+/// Puts `flows`, by first packet, into the analysis, whose surroundings are known but for the flows, and judges them.
+pub(super) fn judge(
+    gathered: impl Iterator<Item = (Summary, Option<Box<Detail>>, bool)>,
+    settings: &Settings,
+    catalogue: &Catalogue,
+    analysis: &mut Analysis,
+) {
     // by index; the control row comes first and is not among the catalogue's services
     let services = catalogue
         .services()
@@ -49,31 +100,24 @@ pub(super) fn collect(
             .copied()
             .unwrap_or_default()
     };
-    let mut around = CaptureFacts {
-        flows: Vec::with_capacity(parts.iter().map(Vec::len).sum()),
-        first: remains.first.unwrap_or_default(),
-        last: remains.last.unwrap_or_default(),
-        dropped: remains.files.iter().filter_map(|file| file.dropped).sum(),
-        lookups: book.lookups,
-        messenger: messenger.clone(),
-        ..CaptureFacts::default()
-    };
+    let around = &mut analysis.around;
+    around.messenger.clone_from(&messenger);
     let (mut flows, mut shown) = (Vec::new(), Vec::new());
-    merge(parts, |flow| {
-        if let Some(detail) = flow.detail {
+    for (summary, detail, judged) in gathered {
+        if let Some(detail) = detail {
             let facts = FlowFacts {
                 index: around.flows.len() as u32,
-                summary: flow.summary.clone(),
+                summary: summary.clone(),
                 detail: *detail,
             };
-            if flow.judged {
+            if judged {
                 flows.push(facts);
             } else {
                 shown.push(facts);
             }
         }
-        around.flows.push(flow.summary);
-    });
+        around.flows.push(summary);
+    }
     around.vantage = vantage::infer(&around.flows, settings.vantage);
     let scope = settings.scope;
     let wanted = move |flow: &FlowFacts| scope == Scope::All || is_messenger(flow.summary.service);
@@ -81,42 +125,45 @@ pub(super) fn collect(
         around.by_client = index_by(&around.flows, |flow| (flow.key.a.address, 0));
         around.by_server = index_by(&around.flows, |flow| (flow.key.b.address, flow.key.b.port));
     }
-    let assessment = detect::assess(&flows, &shown, &around, &wanted);
+    analysis.assessment = detect::assess(&flows, &shown, around, &wanted);
     flows.append(&mut shown);
     flows.sort_by_key(|flow| flow.index);
-    let captures = outcomes(remains.files, &around.flows, &remains.undecoded);
-    Analysis {
-        captures,
-        around,
-        flows,
-        assessment,
-        evicted_flows: remains.evicted.0,
-        evicted_tcp_flows: remains.evicted.1,
-        evicted_fragments: remains.evicted_fragments,
-        interrupted: remains.interrupted,
-    }
+    analysis.flows = flows;
 }
 
 /// Takes flows in order off the ends of parts, each of which goes from the youngest to the oldest.
-fn merge(mut parts: Vec<Vec<Gathered>>, mut take: impl FnMut(Gathered)) {
-    /// Flows after which a part gives memory back: often enough that it is held but once, seldom enough to cost nothing.
-    const GIVE_BACK: usize = 8_192;
-    let oldest = |part: &Vec<Gathered>| part.last().map(Gathered::rank);
-    let mut heads: Vec<_> = parts.iter().map(oldest).collect();
-    while let Some((next, _)) = (heads.iter().enumerate())
-        .filter_map(|(place, head)| head.map(|head| (place, head)))
-        .min_by_key(|(_, head)| *head)
-    {
-        let (Some(part), Some(head)) = (parts.get_mut(next), heads.get_mut(next)) else {
-            return;
-        };
-        if let Some(flow) = part.pop() {
-            take(flow);
-        }
+struct Merged {
+    parts: Vec<Vec<Gathered>>,
+    heads: Vec<Option<(Timestamp, Frame)>>,
+}
+
+impl Merged {
+    fn new(parts: Vec<Vec<Gathered>>) -> Self {
+        let heads = parts.iter().map(oldest).collect();
+        Self { parts, heads }
+    }
+}
+
+fn oldest(part: &Vec<Gathered>) -> Option<(Timestamp, Frame)> {
+    part.last().map(Gathered::rank)
+}
+
+impl Iterator for Merged {
+    type Item = Gathered;
+
+    fn next(&mut self) -> Option<Gathered> {
+        /// Flows after which a part gives memory back: often enough that it is held but once, seldom enough to cost nothing.
+        const GIVE_BACK: usize = 8_192;
+        let (next, _) = (self.heads.iter().enumerate())
+            .filter_map(|(place, head)| head.map(|head| (place, head)))
+            .min_by_key(|(_, head)| *head)?;
+        let (part, head) = (self.parts.get_mut(next)?, self.heads.get_mut(next)?);
+        let flow = part.pop();
         if part.len() % GIVE_BACK == 0 {
             part.shrink_to_fit();
         }
         *head = oldest(part);
+        flow
     }
 }
 
@@ -150,10 +197,14 @@ fn name_by_dns(flow: &mut Gathered, book: &NameBook, catalogue: &Catalogue) {
 
 /// Gives a flow that nothing named the messenger for which all named flows to the same address and port were: a retry that was silenced before it
 /// could say a name. Ports of several services (a content network's) name nobody.
-fn name_by_siblings(parts: &mut [Vec<Gathered>], catalogue: &Catalogue) {
+fn name_by_siblings<F: AsRef<Gathered> + AsMut<Gathered>>(
+    parts: &mut [Vec<F>],
+    catalogue: &Catalogue,
+) {
     let mut owners: HashMap<(Endpoint, Protocol), Owner, foldhash::fast::RandomState> =
         HashMap::default();
-    for flow in parts.iter().flatten().filter(|flow| flow.named) {
+    let flows = parts.iter().flatten().map(AsRef::as_ref);
+    for flow in flows.filter(|flow| flow.named) {
         let service = ServiceId(flow.summary.service);
         let place = (flow.summary.key.b, flow.summary.key.protocol);
         let owner = owners.entry(place).or_insert(Owner {
@@ -186,7 +237,8 @@ fn name_by_siblings(parts: &mut [Vec<Gathered>], catalogue: &Catalogue) {
     if owners.is_empty() {
         return;
     }
-    for flow in parts.iter_mut().flatten().filter(|flow| !flow.named) {
+    let flows = parts.iter_mut().flatten().map(AsMut::as_mut);
+    for flow in flows.filter(|flow| !flow.named) {
         let place = (flow.summary.key.b, flow.summary.key.protocol);
         let Some((service, name)) = owners.get(&place) else {
             continue;
@@ -212,7 +264,8 @@ fn index_by<K: Ord>(flows: &[Summary], key: impl Fn(&Summary) -> K) -> Vec<u32> 
     index
 }
 
-fn outcomes(
+/// What became of each source's packets.
+pub(super) fn outcomes(
     files: Vec<CaptureFile>,
     flows: &[Summary],
     undecoded: &UndecodedCounts,
