@@ -112,6 +112,9 @@ const MOST_REST: i64 = 10_000_000_000;
 /// How long a worker that is behind is waited for before its packets are dropped.
 const PATIENCE: Duration = Duration::from_millis(250);
 
+/// How long a run that is stopped may take for packets that had come by then, in nanoseconds.
+const LAST_WORDS: i64 = 2_000_000_000;
+
 /// Ended flows that may wait in a worker to be handed over. Past it the oldest go unjudged, and are counted.
 const MOST_WAITING: usize = 1 << 16;
 
@@ -158,7 +161,7 @@ pub fn run(
         drop(tell);
         let dispatcher = Dispatcher::new(senders, empties, shards).impatient(PATIENCE);
         let board = &board;
-        scope.spawn(move || read(source, dispatcher, board, control.stop));
+        scope.spawn(move || read(source, dispatcher, board, control));
         attend(&mut desk, &told, threads, (board, control.clock), see)
     })
 }
@@ -176,13 +179,21 @@ fn read(
     source: &mut dyn Source,
     mut dispatcher: Dispatcher,
     board: &Mutex<Board>,
-    stop: &AtomicBool,
+    control: Control<'_>,
 ) {
     let mut reader = Reader::default();
+    // once the run is stopped, what had come by then is still taken
+    let mut stopped: Option<Timestamp> = None;
     loop {
         let next = reader.step(source, &mut dispatcher, board);
         let Some(next) = next else { break };
-        if next.over || stop.load(Ordering::Relaxed) {
+        if stopped.is_none() && control.stop.load(Ordering::Relaxed) {
+            stopped = Some((control.clock)());
+        }
+        let taken = |since: Timestamp| {
+            next.reached >= since || (control.clock)().since(since) >= LAST_WORDS
+        };
+        if next.over || stopped.is_some_and(taken) {
             break;
         }
         if !next.more {
@@ -197,7 +208,10 @@ fn read(
 struct Reader {
     batch: Batch,
     due: Option<Timestamp>,
+    /// As of the last tick.
     reached: Timestamp,
+    /// As of the last step.
+    seen: Timestamp,
     dropped: u64,
 }
 
@@ -217,6 +231,7 @@ impl Reader {
         self.batch.bytes = std::sync::Arc::default();
         // a clock that was set back does not turn time round
         let reached = next.reached.max(self.reached);
+        self.seen = reached;
         if self.due.is_none_or(|due| reached >= due) || next.over {
             self.post(source, dispatcher, board, reached);
             if !dispatcher.tick(reached) {
@@ -262,9 +277,8 @@ impl Reader {
     fn end(&mut self, source: &mut dyn Source, mut dispatcher: Dispatcher, board: &Mutex<Board>) {
         let evicted = dispatcher.finish();
         // what was read last may be younger than what was reached
-        let reached = dispatcher
-            .last
-            .map_or(self.reached, |last| last.max(self.reached));
+        let last = dispatcher.last.unwrap_or(self.reached);
+        let reached = self.reached.max(self.seen).max(last);
         self.post(source, &mut dispatcher, board, reached);
         if let Ok(mut board) = board.lock() {
             board.evicted_fragments = evicted;
