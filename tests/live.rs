@@ -240,6 +240,90 @@ fn replay_all(paths: &[PathBuf]) {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// The events of a capture that is rehearsed: taken as if it came now, without waiting.
+fn rehearsed(path: &Path, more: &[&str]) -> Vec<Value> {
+    let output = Command::new(env!("CARGO_BIN_EXE_dpiscope"))
+        .args(["live", "-q", "--format", "ndjson", "--threads", "1"])
+        .args(options(path))
+        .args(more)
+        .arg("-r")
+        .arg(path)
+        .output()
+        .expect("the program runs");
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    text.lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect()
+}
+
+#[test]
+fn a_rehearsal_of_every_capture_ends_with_what_analyze_says() {
+    for path in fixtures() {
+        let events = rehearsed(&path, &["--min-level", "likely"]);
+        assert_eq!(standing(&events), analyzed(&path), "{}", path.display());
+    }
+}
+
+#[test]
+fn what_is_told_early_is_seldom_taken_back() {
+    /// Findings of all captures that were told and withdrawn as things were while the rules were made: one server that was silent for three seconds and
+    /// then spoke, and one that was judged anew.
+    const KNOWN: usize = 3;
+    let withdrawn = fixtures()
+        .iter()
+        .flat_map(|path| rehearsed(path, &["--min-level", "likely"]))
+        .filter(|event| event["event"] == "finding_withdrawn")
+        .count();
+    assert!(withdrawn <= KNOWN, "{withdrawn} withdrawn");
+}
+
+#[test]
+fn every_event_keeps_to_the_schema_and_every_flow_is_told_once() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let schema = fs::read_to_string(path.join("docs/report.schema.json")).expect("the schema");
+    let mut schema: Value = serde_json::from_str(&schema).expect("JSON");
+    let whole = schema.as_object_mut().expect("an object");
+    for member in ["properties", "required", "type", "unevaluatedProperties"] {
+        whole.remove(member);
+    }
+    whole.insert("$ref".to_owned(), "#/$defs/event".into());
+    let schema = jsonschema::validator_for(&schema).expect("a schema");
+    let mut names = std::collections::BTreeSet::new();
+    for name in ["demo.pcap", "lab-bh-limit-1-client.pcap"] {
+        let events = rehearsed(
+            &path.join("fixtures").join(name),
+            &["--flows", "--every", "2"],
+        );
+        let mut flows = Vec::new();
+        for event in &events {
+            assert!(schema.is_valid(event), "{event}");
+            names.insert(event["event"].as_str().expect("a name").to_owned());
+            if event["event"] == "flow" {
+                flows.push(event["id"].as_u64());
+            }
+        }
+        let told = flows.len();
+        flows.sort_unstable();
+        flows.dedup();
+        assert_eq!(flows.len(), told, "{name}: a flow was told twice");
+        let last = events.last().expect("an event");
+        assert_eq!(
+            last["totals"]["flows"].as_u64(),
+            Some(told as u64),
+            "{name}"
+        );
+    }
+    let expected = [
+        "capture",
+        "finding",
+        "finding_withdrawn",
+        "flow",
+        "service",
+        "stats",
+    ];
+    assert_eq!(names.into_iter().collect::<Vec<_>>(), expected);
+}
+
 /// Not a test: what [`replay`] runs inside the namespace.
 #[test]
 #[ignore = "sends what DPISCOPE_REPLAY names on interface a; run by the other tests"]

@@ -187,6 +187,12 @@ struct Withdrawn<'a> {
     why: &'a str,
 }
 
+/// What `stats` has beside what it has of files.
+#[derive(Serialize)]
+struct Stats {
+    live: LiveStats,
+}
+
 /// What `stats` says of a live run beyond what a document says.
 #[derive(Serialize)]
 struct LiveStats {
@@ -323,7 +329,7 @@ impl<'a> Events<'a> {
         let (mut tell, mut withdraw) = (Vec::new(), Vec::new());
         for change in sight.changes {
             match change {
-                Change::New { id, .. } | Change::Raised { id, .. } => {
+                Change::New { id, .. } | Change::Renewed { id, .. } => {
                     if report.findings.iter().any(|finding| finding.id == *id) {
                         tell.push(*id);
                     }
@@ -365,7 +371,9 @@ impl<'a> Events<'a> {
         due: bool,
         out: &mut dyn Write,
     ) -> io::Result<()> {
-        let known: BTreeSet<u64> = self.standing.keys().copied().collect();
+        let known: BTreeMap<u64, _> = (self.standing.iter())
+            .map(|(id, finding)| (*id, finding.mechanism))
+            .collect();
         let (tell, withdraw) = self.settle(report, sight);
         if sight.over {
             self.complete(report);
@@ -373,15 +381,15 @@ impl<'a> Events<'a> {
             return report::text(report, look, out);
         }
         for finding in &report.findings {
-            // a higher level is no news for people
-            if tell.contains(&finding.id) && !known.contains(&finding.id) {
+            // a higher level alone is no news for people
+            if tell.contains(&finding.id) && known.get(&finding.id) != Some(&finding.mechanism) {
                 report::text_finding(report, finding, look, out)?;
             }
         }
         for (id, why) in withdraw {
             writeln!(out, "\n{id:>2}. withdrawn at {}: {why}", sight.status.now)?;
         }
-        if due {
+        if due && !report.services.is_empty() {
             writeln!(out, "\n{}", sight.status.now)?;
             report::text_services(report, look, out)?;
         }
@@ -420,7 +428,9 @@ impl<'a> Events<'a> {
                     report::event(out, "capture", capture)?;
                 }
             }
-            let stats = self.stats(sight.status);
+            let stats = Stats {
+                live: self.stats(sight.status),
+            };
             report::stats(report, Some(&stats), out)?;
         }
         Ok(())

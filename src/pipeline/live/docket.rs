@@ -15,8 +15,8 @@ pub enum Change {
         /// Its place.
         place: usize,
     },
-    /// It reached a higher level; its place in the assessment.
-    Raised {
+    /// It reached a higher level, or is known more closely: another mechanism of its kind. Its place in the assessment.
+    Renewed {
         /// Its number.
         id: u64,
         /// Its place.
@@ -73,26 +73,32 @@ impl Docket {
         known: &dyn Fn(u64) -> bool,
         past: &mut Past,
     ) -> (Vec<u64>, Vec<Change>) {
-        let (mut ids, mut changes) = (Vec::with_capacity(items.len()), Vec::new());
-        for (place, item) in items.iter().enumerate() {
-            let same = self.standing.iter_mut().find(|standing| {
-                standing.mechanism == item.mechanism
-                    && !ids.contains(&standing.id)
-                    && item.flows.iter().any(|flow| standing.flows.contains(flow))
-            });
-            if let Some(standing) = same {
-                standing.upheld = now;
-                standing.flows.extend(&item.flows);
-                standing.service = item.service;
-                if item.level > standing.level {
-                    standing.level = item.level;
-                    changes.push(Change::Raised {
-                        id: standing.id,
-                        place,
-                    });
+        let mut ids = vec![0; items.len()];
+        let mut changes = Vec::new();
+        // who finds its own again goes first, then who is another mechanism of one's kind
+        for same in [
+            |standing: &Standing, item: &Item| standing.mechanism == item.mechanism,
+            |standing: &Standing, item: &Item| standing.mechanism.kind() == item.mechanism.kind(),
+        ] {
+            for (place, item) in items.iter().enumerate() {
+                if ids.get(place).is_some_and(|id| *id != 0) {
+                    continue;
                 }
-                ids.push(standing.id);
-            } else {
+                let known = self.standing.iter_mut().find(|standing| {
+                    same(standing, item)
+                        && !ids.contains(&standing.id)
+                        && item.flows.iter().any(|flow| standing.flows.contains(flow))
+                });
+                if let (Some(standing), Some(id)) = (known, ids.get_mut(place)) {
+                    *id = standing.id;
+                    if standing.renew(now, item) {
+                        changes.push(Change::Renewed { id: *id, place });
+                    }
+                }
+            }
+        }
+        for (place, (item, given)) in items.iter().zip(&mut ids).enumerate() {
+            if *given == 0 {
                 self.last_id += 1;
                 let id = self.last_id;
                 self.standing.push(Standing {
@@ -104,7 +110,7 @@ impl Docket {
                     upheld: now,
                 });
                 changes.push(Change::New { id, place });
-                ids.push(id);
+                *given = id;
             }
         }
         self.standing.retain(|standing| {
@@ -133,6 +139,19 @@ impl Docket {
     pub(super) fn standing(&self) -> impl Iterator<Item = (u16, Kind, Level)> {
         (self.standing.iter())
             .map(|standing| (standing.service, standing.mechanism.kind(), standing.level))
+    }
+}
+
+impl Standing {
+    /// Takes what is said of it now; whether that is news.
+    fn renew(&mut self, now: Timestamp, item: &Item) -> bool {
+        let news = item.level > self.level || item.mechanism != self.mechanism;
+        self.upheld = now;
+        self.mechanism = item.mechanism;
+        self.level = self.level.max(item.level);
+        self.service = item.service;
+        self.flows.extend(&item.flows);
+        news
     }
 }
 
@@ -194,7 +213,7 @@ mod tests {
         let mut docket = Docket::default();
         update(&mut docket, 1, &[item(SILENT, Level::Suspected, &[7])]);
         let (_, changes) = update(&mut docket, 2, &[item(SILENT, Level::Confirmed, &[7])]);
-        assert_eq!(changes, [Change::Raised { id: 1, place: 0 }]);
+        assert_eq!(changes, [Change::Renewed { id: 1, place: 0 }]);
         let (_, changes) = update(&mut docket, 3, &[item(SILENT, Level::Likely, &[7])]);
         assert_eq!(changes, []);
     }
@@ -212,15 +231,33 @@ mod tests {
     }
 
     #[test]
-    fn a_flow_that_is_judged_anew_withdraws_the_old_finding_at_once() {
+    fn a_closer_name_is_the_same_finding_and_another_kind_is_another() {
         let mut docket = Docket::default();
         update(&mut docket, 1, &[item(SILENT, Level::Likely, &[7])]);
         let limit = item(Mechanism::ConnectionLimit, Level::Likely, &[7, 8]);
         let (ids, changes) = update(&mut docket, 2, &[limit]);
+        assert_eq!(
+            (ids, changes),
+            (vec![1], vec![Change::Renewed { id: 1, place: 0 }])
+        );
+        let reset = item(Mechanism::ForgedRst, Level::Likely, &[7]);
+        let (ids, changes) = update(&mut docket, 3, &[reset]);
         assert_eq!(ids, [2]);
         assert_eq!(changes[0], Change::New { id: 2, place: 0 });
         assert!(
-            matches!(&changes[1], Change::Withdrawn { id: 1, why } if why.contains("connection_limit"))
+            matches!(&changes[1], Change::Withdrawn { id: 1, why } if why.contains("forged_rst"))
+        );
+    }
+
+    #[test]
+    fn findings_that_become_one_leave_one_number() {
+        let mut docket = Docket::default();
+        let apart = [7, 8].map(|flow| item(SILENT, Level::Likely, &[flow]));
+        assert_eq!(update(&mut docket, 1, &apart).0, [1, 2]);
+        let (ids, changes) = update(&mut docket, 2, &[item(SILENT, Level::Likely, &[7, 8])]);
+        assert_eq!(ids, [1]);
+        assert!(
+            matches!(&changes[..], [Change::Withdrawn { id: 2, why }] if why.contains("part of finding 1"))
         );
     }
 
