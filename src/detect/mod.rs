@@ -14,6 +14,7 @@ pub mod shaping;
 
 mod finding;
 mod judged;
+mod past;
 mod rule;
 mod verdict;
 
@@ -21,6 +22,7 @@ pub use finding::{
     Assessment, Evidence, Finding, FlowVerdict, Judgement, Kind, Level, Mechanism, Note, Parameter,
 };
 pub use judged::Judged;
+pub use past::{Past, PastService};
 pub use rule::{About, Counts, Reading, Rule, Weighed};
 pub use verdict::assess;
 
