@@ -257,23 +257,26 @@ fn rehearsed(path: &Path, more: &[&str]) -> Vec<Value> {
 }
 
 #[test]
-fn a_rehearsal_of_every_capture_ends_with_what_analyze_says() {
-    for path in fixtures() {
-        let events = rehearsed(&path, &["--min-level", "likely"]);
-        assert_eq!(standing(&events), analyzed(&path), "{}", path.display());
-    }
-}
-
-#[test]
-fn what_is_told_early_is_seldom_taken_back() {
-    /// Findings of all captures that were told and withdrawn as things were while the rules were made: one server that was silent for three seconds and
-    /// then spoke, and one that was judged anew.
-    const KNOWN: usize = 3;
-    let withdrawn = fixtures()
-        .iter()
-        .flat_map(|path| rehearsed(path, &["--min-level", "likely"]))
-        .filter(|event| event["event"] == "finding_withdrawn")
-        .count();
+fn a_rehearsal_of_every_capture_ends_with_what_analyze_says_and_takes_little_back() {
+    /// Findings that were told and withdrawn as things were while the rules were made: packets too large for the path, which looks like a block until
+    /// smaller ones come, and a loss that turned out to be a silence.
+    const KNOWN: usize = 2;
+    let paths = fixtures();
+    let one = |path: &PathBuf| {
+        let events = rehearsed(path, &["--min-level", "likely"]);
+        assert_eq!(standing(&events), analyzed(path), "{}", path.display());
+        let withdrawn = |event: &&Value| event["event"] == "finding_withdrawn";
+        events.iter().filter(withdrawn).count()
+    };
+    let withdrawn: usize = std::thread::scope(|scope| {
+        let parts: Vec<_> = paths
+            .chunks(paths.len().div_ceil(4))
+            .map(|part| scope.spawn(|| part.iter().map(one).sum::<usize>()))
+            .collect();
+        (parts.into_iter())
+            .map(|part| part.join().expect("no panic"))
+            .sum()
+    });
     assert!(withdrawn <= KNOWN, "{withdrawn} withdrawn");
 }
 
@@ -283,7 +286,7 @@ fn every_event_keeps_to_the_schema_and_every_flow_is_told_once() {
     let schema = fs::read_to_string(path.join("docs/report.schema.json")).expect("the schema");
     let mut schema: Value = serde_json::from_str(&schema).expect("JSON");
     let whole = schema.as_object_mut().expect("an object");
-    for member in ["properties", "required", "type", "unevaluatedProperties"] {
+    for member in ["type", "properties", "required", "additionalProperties"] {
         whole.remove(member);
     }
     whole.insert("$ref".to_owned(), "#/$defs/event".into());

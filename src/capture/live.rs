@@ -113,6 +113,19 @@ impl Listener {
         self.handle.is_some()
     }
 
+    /// Whether the system has it up; nothing where it does not say so in a file.
+    #[must_use]
+    pub fn is_up(&self) -> Option<bool> {
+        /// `IFF_UP` of netdevice(7).
+        const UP: u32 = 1;
+        let path = std::path::Path::new("/sys/class/net")
+            .join(self.name())
+            .join("flags");
+        let text = std::fs::read_to_string(path).ok()?;
+        let flags = u32::from_str_radix(text.trim().trim_start_matches("0x"), 16).ok()?;
+        Some(flags & UP != 0)
+    }
+
     /// How long the kernel may hold packets back, in nanoseconds.
     #[must_use]
     pub const fn held_back(&self) -> i64 {

@@ -24,7 +24,7 @@ pub use finding::{
 pub use judged::Judged;
 pub use past::{Past, PastService};
 pub use rule::{About, Counts, Reading, Rule, Weighed};
-pub use verdict::assess;
+pub use verdict::{assess, assess_with};
 
 /// All rules, by family, innocent causes after the evidence of each.
 pub fn rules() -> impl Iterator<Item = &'static Rule> {

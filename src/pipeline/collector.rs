@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap};
 
 use crate::application::HostSource;
 use crate::capture::CaptureFile;
-use crate::detect;
+use crate::detect::{self, Judged};
 use crate::facts::{CaptureFacts, Detail, FlowFacts, Summary};
 use crate::flow::Slab;
 use crate::service::{Catalogue, Clue, ServiceId, Why};
@@ -52,7 +52,13 @@ pub(super) fn collect(
         interrupted: remains.interrupted,
         ..Analysis::default()
     };
-    judge(merged(parts), settings, catalogue, &mut analysis);
+    judge(
+        merged(parts),
+        settings,
+        catalogue,
+        &mut analysis,
+        detect::shaping::judge,
+    );
     analysis.captures = outcomes(remains.files, &analysis.around.flows, &remains.undecoded);
     analysis
 }
@@ -100,12 +106,14 @@ pub(super) fn name_by_itself(flow: &mut Gathered, catalogue: &Catalogue) {
     }
 }
 
-/// Puts `flows`, by first packet, into the analysis, whose surroundings are known but for the flows, and judges them.
+/// Puts `flows`, by first packet, into the analysis, whose surroundings are known but for the flows, and judges them; their rates are judged by
+/// `rates`.
 pub(super) fn judge(
     gathered: impl Iterator<Item = (Summary, Option<Box<Detail>>, bool)>,
     settings: &Settings,
     catalogue: &Catalogue,
     analysis: &mut Analysis,
+    rates: impl FnOnce(&[FlowFacts], &CaptureFacts, &dyn Fn(&FlowFacts) -> bool) -> Judged,
 ) {
     // by index; the control row comes first and is not among the catalogue's services
     let services = catalogue
@@ -143,7 +151,8 @@ pub(super) fn judge(
         around.by_client = index_by(&around.flows, |flow| (flow.key.a.address, 0));
         around.by_server = index_by(&around.flows, |flow| (flow.key.b.address, flow.key.b.port));
     }
-    analysis.assessment = detect::assess(&flows, &shown, around, &wanted);
+    let rates = rates(&flows, around, &wanted);
+    analysis.assessment = detect::assess_with(&flows, &shown, around, &wanted, rates);
     flows.append(&mut shown);
     flows.sort_by_key(|flow| flow.index);
     analysis.flows = flows;

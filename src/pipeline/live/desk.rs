@@ -1,10 +1,10 @@
 //! The collector of a run that goes on: holds the flows that are open and those that ended lately, and judges them again and again.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use crate::capture::CaptureFile;
-use crate::detect::{Judgement, Level, Note, Past};
-use crate::facts::{Detail, DnsLookup, Event, Loss, PacketFact};
+use crate::detect::{self, Finding, Judgement, Level, Note, Past, shaping};
+use crate::facts::{CaptureFacts, Detail, DnsLookup, Event, FlowFacts, Loss, PacketFact};
 use crate::pipeline::collector::{self, judge};
 use crate::pipeline::names::NameBook;
 use crate::pipeline::reader::UndecodedCounts;
@@ -55,6 +55,64 @@ impl collector::Part for Vec<Held> {
 
 type LookupKey = (Timestamp, Frame, String, u16, Option<Frame>);
 
+/// What was said of rates when they were judged last, with the flows' numbers instead of their indexes.
+#[derive(Debug, Default)]
+struct Rates {
+    findings: Vec<(Finding, Vec<u64>)>,
+    causes: Vec<(u64, &'static str)>,
+    blind: Vec<(u64, &'static str)>,
+}
+
+impl Rates {
+    fn of(judged: &detect::Judged, ids: &[u64]) -> Self {
+        let id = |index: &u32| ids.get(*index as usize).copied();
+        let told = |list: &[(u32, &'static str)]| {
+            list.iter()
+                .filter_map(|(index, words)| Some((id(index)?, *words)))
+                .collect()
+        };
+        Self {
+            findings: (judged.findings.iter())
+                .map(|finding| {
+                    (
+                        finding.clone(),
+                        finding.flows.iter().filter_map(id).collect(),
+                    )
+                })
+                .collect(),
+            causes: told(&judged.causes),
+            blind: told(&judged.blind),
+        }
+    }
+
+    /// The same of the flows that are still held.
+    fn again(&self, ids: &[u64]) -> detect::Judged {
+        let indexes: HashMap<u64, u32> = if self.findings.is_empty() && self.blind.is_empty() {
+            HashMap::new()
+        } else {
+            ids.iter().copied().zip(0..).collect()
+        };
+        let index = |id: &u64| indexes.get(id).copied();
+        let told = |list: &[(u64, &'static str)]| {
+            list.iter()
+                .filter_map(|(id, words)| Some((index(id)?, *words)))
+                .collect()
+        };
+        let finding = |(finding, flows): &(Finding, Vec<u64>)| {
+            let flows: Vec<u32> = flows.iter().filter_map(index).collect();
+            (!flows.is_empty()).then(|| Finding {
+                flows,
+                ..finding.clone()
+            })
+        };
+        detect::Judged {
+            findings: self.findings.iter().filter_map(finding).collect(),
+            causes: told(&self.causes),
+            blind: told(&self.blind),
+        }
+    }
+}
+
 /// What an assessment came to.
 #[derive(Debug)]
 pub(super) struct Judged {
@@ -76,6 +134,7 @@ pub(super) struct Desk<'a> {
     book: NameBook,
     book_is_old: bool,
     docket: Docket,
+    rates: Rates,
     pub(super) past: Past,
     losses: VecDeque<Loss>,
     lost: u64,
@@ -98,6 +157,7 @@ impl<'a> Desk<'a> {
             book: NameBook::default(),
             book_is_old: false,
             docket: Docket::default(),
+            rates: Rates::default(),
             past: Past::default(),
             losses: VecDeque::new(),
             lost: 0,
@@ -304,8 +364,13 @@ impl<'a> Desk<'a> {
         self.remove(gone);
     }
 
-    /// Judges what is held at `now`, when all packets until then have been seen. The analysis must be given [`back`](Self::back).
-    pub(super) fn judge(&mut self, now: Timestamp, files: Vec<CaptureFile>, over: bool) -> Judged {
+    /// Judges what is held at `now`, when all packets until then have been seen; rates only if they are asked for, else they are as they were. The analysis must be given [`back`](Self::back).
+    pub(super) fn judge(
+        &mut self,
+        now: Timestamp,
+        files: Vec<CaptureFile>,
+        rates_too: bool,
+    ) -> Judged {
         self.prune(now);
         self.name();
         let mut analysis = Analysis::default();
@@ -325,11 +390,23 @@ impl<'a> Desk<'a> {
                 detail.observed_until = now.max(held.flow.summary.last);
             }
         }
+        let flow_ids: Vec<u64> = self.held.iter().map(|held| held.id).collect();
+        let kept = &mut self.rates;
+        let rates =
+            |flows: &[FlowFacts], around: &CaptureFacts, wanted: &dyn Fn(&FlowFacts) -> bool| {
+                if rates_too {
+                    let judged = shaping::judge(flows, around, wanted);
+                    *kept = Rates::of(&judged, &flow_ids);
+                    judged
+                } else {
+                    kept.again(&flow_ids)
+                }
+            };
         let flows = (self.held.iter_mut()).map(|held| {
             let flow = &mut held.flow;
             (flow.summary.clone(), flow.detail.take(), flow.judged)
         });
-        judge(flows, self.settings, self.catalogue, &mut analysis);
+        judge(flows, self.settings, self.catalogue, &mut analysis, rates);
         for (held, verdict) in self.held.iter_mut().zip(&analysis.assessment.verdicts) {
             held.judgement = verdict.judgement;
         }
@@ -340,8 +417,6 @@ impl<'a> Desk<'a> {
             }
         }
         analysis.assessment.notes.extend(self.loss_note(&analysis));
-        analysis.interrupted = over;
-        let flow_ids: Vec<u64> = self.held.iter().map(|held| held.id).collect();
         let least = self.least;
         analysis
             .assessment

@@ -43,6 +43,8 @@ struct Ear {
     lost: Option<(Timestamp, Timestamp)>,
     drops: Drops,
     asked: Timestamp,
+    /// When it was taken down, if it is down.
+    down: Option<Timestamp>,
 }
 
 impl<'a> Ears<'a> {
@@ -61,6 +63,7 @@ impl<'a> Ears<'a> {
             lost: None,
             drops: Drops::default(),
             asked: now,
+            down: None,
         };
         Self {
             listeners: listeners.into_iter().map(ear).collect(),
@@ -114,16 +117,16 @@ impl Source for Ears<'_> {
     }
 
     fn interfaces(&mut self) -> Vec<InterfaceStatus> {
+        let now = (self.clock)();
         for ear in &mut self.listeners {
-            let now = (self.clock)();
-            ear.count_losses(now, &mut self.losses);
+            ear.watch(now, &mut self.losses, &mut self.news);
         }
         (self.listeners.iter())
             .map(|ear| {
                 let facts = ear.listener.facts();
                 InterfaceStatus {
                     name: facts.path.clone(),
-                    open: ear.listener.is_open(),
+                    open: ear.listener.is_open() && ear.down.is_none(),
                     packets: facts.packets,
                     bytes: facts.bytes,
                     dropped_by_kernel: ear.drops.kernel,
@@ -192,6 +195,30 @@ impl Ear {
                 ));
                 false
             }
+        }
+    }
+
+    /// Says when it goes down and when it is up again. The kernel goes on where it stopped; what would have been said meanwhile was not heard.
+    fn watch(&mut self, now: Timestamp, losses: &mut Vec<Loss>, news: &mut Vec<String>) {
+        if self.lost.is_some() {
+            self.down = None;
+            return;
+        }
+        match (self.listener.is_up(), self.down) {
+            (Some(false), None) => {
+                self.down = Some(now);
+                news.push(format!("{}: down; waiting for it", self.listener.name()));
+            }
+            (Some(true), Some(since)) => {
+                self.down = None;
+                losses.push(Loss {
+                    from: since,
+                    to: now,
+                    packets: 0,
+                });
+                news.push(format!("{}: up again", self.listener.name()));
+            }
+            _ => {}
         }
     }
 

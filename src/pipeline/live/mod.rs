@@ -106,6 +106,10 @@ const TICK: i64 = 250_000_000;
 /// After an assessment that took long, the next one waits for so many times as long: judging takes a fourth of one core at most.
 const REST: i64 = 3;
 
+/// Rates are judged less often than the rest: with so many nanoseconds between, and so many times as long as that took.
+const RATES: i64 = 700_000_000;
+const RATES_REST: i64 = 10;
+
 /// The longest rest, in nanoseconds.
 const MOST_REST: i64 = 10_000_000_000;
 
@@ -328,6 +332,7 @@ fn attend(
     let mut sums = Sums::new(threads);
     let mut judged_at = Timestamp(i64::MIN);
     let mut rested_at = Timestamp(i64::MIN);
+    let mut rates_at = Timestamp(i64::MIN);
     loop {
         match told.recv_timeout(Duration::from_millis(100)) {
             Ok((place, told)) => {
@@ -341,15 +346,19 @@ fn attend(
         if told.is_empty() && sums.now() > judged_at && started >= rested_at {
             judged_at = sums.now();
             sums.lag_ns = started.since(judged_at).max(0);
-            let judged = judge(desk, &sums, board, false, see);
+            let rates_too = started >= rates_at;
+            let judged = judge(desk, &sums, board, (rates_too, false), see);
             desk.back(judged.analysis);
             let ended = clock();
             sums.assessment_ns = ended.since(started).max(0);
+            if rates_too {
+                rates_at = started.plus((sums.assessment_ns * RATES_REST).clamp(RATES, MOST_REST));
+            }
             // a clock that was set back must not keep the desk from working
             rested_at = ended.plus((sums.assessment_ns * REST).min(MOST_REST));
         }
     }
-    judge(desk, &sums, board, true, see).analysis
+    judge(desk, &sums, board, (true, true), see).analysis
 }
 
 /// What workers told in sum.
@@ -406,7 +415,7 @@ fn judge(
     desk: &mut Desk<'_>,
     sums: &Sums,
     board: &Mutex<Board>,
-    over: bool,
+    (rates_too, over): (bool, bool),
     see: &mut dyn FnMut(&Sight<'_>),
 ) -> Judged {
     let mut status = Status::default();
@@ -435,7 +444,7 @@ fn judge(
         let dropped = file.dropped.unwrap_or_default();
         file.dropped = Some(dropped + status.dropped_by_us);
     }
-    let mut judged = desk.judge(now, files, over);
+    let mut judged = desk.judge(now, files, rates_too);
     (
         judged.analysis.evicted_flows,
         judged.analysis.evicted_tcp_flows,

@@ -3,7 +3,9 @@
 use std::sync::Mutex;
 
 use super::desk::Desk;
-use super::{Board, InterfaceStatus, Next, Reader, Sight, Source, Sums, TICK, judge, shards};
+use super::{
+    Board, InterfaceStatus, Next, RATES, Reader, Sight, Source, Sums, TICK, judge, shards,
+};
 use crate::capture::{Batch, CaptureFile, Packet, Run};
 use crate::detect::Level;
 use crate::facts::Loss;
@@ -30,6 +32,7 @@ pub fn rehearse(
     let mut desk = Desk::new(settings, catalogue, least);
     let mut sums = Sums::new(1);
     let board = Mutex::new(Board::default());
+    let mut rates_at = Timestamp(i64::MIN);
     let (mut reader, mut captures) = (Reader::default(), Captures::new(run));
     while let Some(next) = reader.step(&mut captures, &mut dispatcher, &board) {
         while let Ok(mut job) = jobs.try_recv() {
@@ -37,7 +40,11 @@ pub fn rehearse(
                 let told = worker.tick(now);
                 sums.take(0, &told);
                 desk.take(told);
-                let judged = judge(&mut desk, &sums, &board, false, see);
+                let rates_too = now >= rates_at;
+                if rates_too {
+                    rates_at = now.plus(RATES);
+                }
+                let judged = judge(&mut desk, &sums, &board, (rates_too, false), see);
                 desk.back(judged.analysis);
             } else {
                 worker.job(&job);
@@ -57,7 +64,7 @@ pub fn rehearse(
     let told = worker.end(reader.reached);
     sums.take(0, &told);
     desk.take(told);
-    judge(&mut desk, &sums, &board, true, see).analysis
+    judge(&mut desk, &sums, &board, (true, true), see).analysis
 }
 
 /// Captures that are given out in slices of one tick.
