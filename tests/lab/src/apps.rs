@@ -264,6 +264,8 @@ fn request(step: &Step) -> [u8; REQUEST] {
         After::Fin => 2,
         After::LingerMidway => 3,
     };
+    b[1..3].copy_from_slice(&step.think_ms.to_le_bytes());
+    b[3] = step.lead;
     b[4..8].copy_from_slice(&step.up.to_le_bytes());
     b[8..12].copy_from_slice(&step.down.to_le_bytes());
     b[12..16].copy_from_slice(&step.down_chunk.to_le_bytes());
@@ -899,6 +901,10 @@ async fn serve(mut ch: Channel) -> io::Result<()> {
                 ch.more(16_384).await?;
             }
         }
+        sleep(Duration::from_millis(
+            u16::from_le_bytes([ask[1], ask[2]]).into(),
+        ))
+        .await;
         if ch.framing == Framing::Http {
             ch.write(
                 format!("HTTP/1.1 200 OK\r\nServer: nginx\r\nContent-Length: {down}\r\n\r\n")
@@ -910,9 +916,13 @@ async fn serve(mut ch: Channel) -> io::Result<()> {
         if chunk == 0 {
             ch.write(&body).await?;
         } else {
-            for part in body.chunks(chunk) {
+            let (lead, rest) = body.split_at(body.len().min(usize::from(ask[3]) * 4_096));
+            ch.write(lead).await?;
+            // By the clock, not by the sum of the pauses: a pace is a rate.
+            let mut next = tokio::time::interval(Duration::from_millis(u64::from(gap.max(1))));
+            for part in rest.chunks(chunk) {
+                next.tick().await;
                 ch.write(part).await?;
-                sleep(Duration::from_millis(u64::from(gap))).await;
             }
         }
         match ask[0] {
@@ -1021,6 +1031,7 @@ async fn listen(world: Arc<World>, index: usize, abrupt: bool) -> io::Result<()>
             .position(|f| f.client.port() == peer.port() && f.server == world.flows[index].server)
             .unwrap_or(index);
         conversations.spawn(async move {
+            sleep(Duration::from_millis(world.flows[which].slow_hello_ms)).await;
             let ch = accept(&world, &world.flows[which], tcp).await?;
             serve(ch).await
         });

@@ -353,10 +353,11 @@ impl Censor {
                             .any(|name| contains(&t.first_up, name.as_bytes()))
                 }
             };
-            if !about {
+            // Residual blocking asks for the address alone.
+            let armed = &mut t.armed[index];
+            if !about && !(t.done.residual && armed.fired) {
                 continue;
             }
-            let armed = &mut t.armed[index];
             let mut trigger = false;
             if armed.since.is_none() {
                 let hello = t.hello_length;

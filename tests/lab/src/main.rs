@@ -132,6 +132,11 @@ fn work() -> Result<usize, String> {
                     s.name, s.family, s.mechanism, s.about
                 );
             }
+            let (guilty, innocent, fewest) = scenario::families(&scenarios);
+            println!(
+                "families: {guilty} guilty, {innocent} innocent, fewest points {fewest}; {} scenarios",
+                scenarios.len()
+            );
             return Ok(0);
         }
         "run" => {}

@@ -256,6 +256,10 @@ impl Router {
             Way::Up => self.out.client.push(record),
             Way::Down => {
                 self.out.server.push(record);
+                if self.forgotten(&bytes, now) {
+                    *self.out.counters.dropped.entry("nat").or_default() += 1;
+                    return;
+                }
                 self.rebind(Way::Down, &mut bytes, now);
             }
         }
@@ -267,6 +271,15 @@ impl Router {
         if let Some(at) = self.travel(line, &mut bytes, now) {
             self.push(at, Stop::Box(way), bytes, false);
         }
+    }
+
+    /// Whether a packet goes to the port that a NAT has given up.
+    fn forgotten(&self, bytes: &[u8], now: Instant) -> bool {
+        packet::view(bytes).is_some_and(|v| {
+            self.rebinds
+                .iter()
+                .any(|r| v.target_port == r.client.port() && now >= self.begin + r.at)
+        })
     }
 
     fn rebind(&self, way: Way, bytes: &mut [u8], now: Instant) {

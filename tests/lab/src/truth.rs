@@ -90,6 +90,9 @@ fn damage(records: &[Record], d: &Damage, seed: u64) -> Vec<Record> {
         if d.duplicates && r.gen_bool(0.5) {
             let mut twin = record.clone();
             twin.at += Duration::from_micros(r.gen_range(2..60));
+            if d.aged {
+                packet::age(&mut twin.bytes, 1);
+            }
             out.push(twin);
         }
     }
