@@ -191,15 +191,11 @@ fn silenced(s: &Scenario, all: &[Told], hit: &[&Told], wrong: &mut Vec<String>) 
                     ));
                 }
             }
-            "syn_drop_ip" | "synack_drop_ip" => {
-                if t.down().next().is_some() {
-                    wrong.push("a SYN was answered".into());
-                }
+            "syn_drop_ip" | "synack_drop_ip" if t.down().next().is_some() => {
+                wrong.push("a SYN was answered".into());
             }
-            "residual_syn_drop" if t.done.residual => {
-                if t.down().next().is_some() || t.up().any(|x| x.v.payload() > 0) {
-                    wrong.push("a SYN was answered in the time of residual blocking".into());
-                }
+            "residual_syn_drop" if t.done.residual && t.down().next().is_some() => {
+                wrong.push("a SYN was answered in the time of residual blocking".into());
             }
             _ => {}
         }

@@ -360,7 +360,8 @@ impl Censor {
             };
             // Residual blocking asks for the address alone.
             let armed = &mut t.armed[index];
-            if !about && !(t.done.residual && armed.fired) {
+            let blocked = t.done.residual && armed.fired;
+            if !about && !blocked {
                 continue;
             }
             let mut trigger = false;

@@ -10,7 +10,7 @@ fn line(s: &mut Scenario, down: (f64, f64), up: (f64, f64)) {
 
 pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
     for (k, bytes, mbps) in [
-        (1, 2_500_000, 8.0),
+        (1, 2_000_000, 8.0),
         (2, 4_000_000, 16.0),
         (3, 3_000_000, 12.0),
     ] {
