@@ -112,6 +112,13 @@ fn network(frame: &[u8], link: u32) -> usize {
     }
 }
 
+/// Whether the first packet of a pcap is IPv6.
+pub(crate) fn is_six(file: &[u8]) -> bool {
+    let link = u32::from_le_bytes(file[20..24].try_into().expect("four bytes"));
+    let frame = &file[40..];
+    frame[network(frame, link)] >> 4 == 6
+}
+
 fn is_udp(frame: &[u8], link: u32) -> bool {
     let at = network(frame, link);
     let protocol = if frame[at] >> 4 == 4 { 9 } else { 6 };
@@ -120,8 +127,15 @@ fn is_udp(frame: &[u8], link: u32) -> bool {
 
 /// What must be found, by the label of one capture; empty where the capture names no innocent messenger and nobody guilty.
 pub(crate) fn expectation(name: &str, label: &Value, about: &str) -> String {
+    let scenario = label["scenario"].as_str().unwrap_or_default();
+    let (family, _) = scenario.rsplit_once('_').expect("a family and a point");
     let mut text = format!(
-        "# {name}: {about}\n# Taken by tests/lab (seed {}), shortened.\nschema = \"dpiscope-expect/1\"\n",
+        "# {name}: {about}\n# Taken by tests/lab ({family}, IPv{}, at the {}{}; seed {}), shortened.\nschema = \"dpiscope-expect/1\"\n",
+        if label["path"]["ipv6"] == true { 6 } else { 4 },
+        label["vantage"].as_str().unwrap_or_default(),
+        label["variant"]
+            .as_str()
+            .map_or(String::new(), |variant| format!(", {variant}")),
         label["seed"]
     );
     let mut wanted = BTreeSet::new();
@@ -145,15 +159,7 @@ pub(crate) fn expectation(name: &str, label: &Value, about: &str) -> String {
         wanted.insert((
             flow["service"].as_str().unwrap_or_default(),
             kind,
-            if label["scenario"]
-                .as_str()
-                .is_some_and(|name| name.starts_with("bh_limit"))
-            {
-                // the lab names what was done to a flow, not that it was done beyond a number of them
-                Some("connection_limit")
-            } else {
-                mechanism(flow["mechanism"].as_str().unwrap_or_default())
-            },
+            mechanism(flow["mechanism"].as_str().unwrap_or_default()),
             rate.map(|rate| (rate * 1000.0) as u64),
         ));
     }
@@ -183,19 +189,26 @@ fn mechanism(label: &str) -> Option<&'static str> {
     Some(match label {
         "fin_injection" => "forged_fin",
         "tspu_rewrite" => "rewritten_reply",
-        "rst_spoofed_server" | "rst_to_server" | "rst_both" | "gfw_triple" => "forged_rst",
+        "rst_spoofed_server" | "rst_drop_trigger" | "rst_to_server" | "rst_both" | "gfw_triple" => {
+            "forged_rst"
+        }
         "delayed_drop" => "delayed_drop",
         "drop_after_hello_both" | "drop_after_hello_down" | "drop_after_hello_up" => {
             "hello_unanswered"
         }
+        "connection_limit" => "connection_limit",
         "freeze_16k" => "stalled_after_bytes",
         "list_update" => "endpoint_killed",
-        "media_drop_both" | "stun_drop" => "media_unanswered",
+        "media_drop_both" | "media_drop_down" | "stun_drop" => "media_unanswered",
         "quic_initial_drop" => "quic_initial_unanswered",
-        "syn_drop_ip" | "synack_drop_ip" => "syn_unanswered",
-        "policer_down" | "policer_up" | "policer_down_quic" => "policing",
-        "shaper_down" => "shaping",
-        "random_drop" | "random_drop_media" => "random_drop",
+        "syn_drop_ip" | "synack_drop_ip" | "residual_syn_drop" => "syn_unanswered",
+        "policer_down"
+        | "policer_up"
+        | "policer_down_quic"
+        | "policer_media"
+        | "delayed_policer_down" => "policing",
+        "shaper_down" | "shaper_up" | "delayed_shaper_down" => "shaping",
+        "random_drop" | "random_drop_low" | "random_drop_media" => "random_drop",
         _ => return None,
     })
 }

@@ -320,9 +320,13 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
         s.rate_kbps = Some(kbps);
         all.push(s);
     }
-    for (k, kbps) in [(1, 800.0), (2, 2000.0), (3, 1200.0)] {
+    for (k, kbps, bytes) in [
+        (1, 800.0, 220_000),
+        (2, 2000.0, 600_000),
+        (3, 1200.0, 360_000),
+    ] {
         let mut kit = Kit::new("ng_bufferbloat", k, seed);
-        mixed(&mut kit, 4, 6.0, 220_000);
+        mixed(&mut kit, 4, 6.0, bytes);
         kit.controls(3, 7.0);
         let mut s = scenario(
             kit,
@@ -350,7 +354,7 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
             let transport = kit.tls();
             let mut flow = kit.flow(service, transport, 0.4 + 0.4 * f64::from(n));
             flow.receive_buffer = Some(8_192);
-            let mut read = step("down", 200, 240_000).within(14.0);
+            let mut read = step("down", 200, [240_000, 90_000, 160_000][k - 1]).within(24.0);
             read.slow_read = Some((3_000, [120, 400, 200][k - 1]));
             flow.steps = vec![read];
             kit.flows.push(flow);

@@ -42,7 +42,7 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
             mechanism,
             if *down_only { "down" } else { "both" },
             When::Media,
-            drop(!down_only, true, [0, 0, 25][k], true),
+            drop(!down_only, true, [0, 0, 25][k], k != 2),
         );
         s.source = "August 2025 reports";
         s.rules[0].who = Who::Address(
@@ -197,7 +197,7 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
             },
             if down_only { "down" } else { "both" },
             When::Media,
-            drop(!down_only, true, [60, 4, 0, 120][k - 4], true),
+            drop(!down_only, true, [60, 4, 0, 120][k - 4], k == 6),
         );
         s.source = "dpich; August 2025 reports";
         s.rules[0].who = Who::Address(
