@@ -36,7 +36,7 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
         }
         // A bucket much smaller than what is in flight holds a far sender back more than its rate does.
         if s.rtt_ms > 90.0 && matches!(act, Act::Police { .. }) {
-            s.set_rtt(s.rtt_ms / 2.0 - 10.0);
+            s.set_rtt(s.rtt_ms / 2.0 + 5.0);
         }
         match act {
             Act::Police {
