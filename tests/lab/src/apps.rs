@@ -716,8 +716,20 @@ async fn call(flow: &Flow, seen: &mut Seen) -> Result<(), String> {
     let request = stun_request(&flow.service);
     for _ in 0..7 {
         let _ = socket.send(&request).await;
-        if let Ok(Ok(n)) = timeout(Duration::from_millis(wait), socket.recv(&mut buffer)).await {
-            answered = is_stun(&buffer[..n]);
+        // The far party may be heard before the answer is, where that was lost.
+        let answer = async {
+            loop {
+                let n = socket.recv(&mut buffer).await?;
+                if is_stun(&buffer[..n]) {
+                    return io::Result::Ok(());
+                }
+            }
+        };
+        answered = matches!(
+            timeout(Duration::from_millis(wait), answer).await,
+            Ok(Ok(()))
+        );
+        if answered {
             break;
         }
         wait = (wait * 2).min(4_000);
