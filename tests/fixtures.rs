@@ -12,7 +12,7 @@ use support::selection::{CHOSEN, expectation as expectation_of, is_six, shorten}
 use support::stories::{STORIES, Story};
 
 /// The largest capture that may be committed, in bytes.
-const LARGEST: u64 = 300_000;
+const LARGEST: u64 = 350_000;
 
 /// The mechanisms of the contract, all of them.
 const MECHANISMS: [&str; 14] = [
