@@ -43,7 +43,7 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
         });
         (s.rate_kbps, s.burst) = (Some(140.0), Some(12_000.0));
         // So small a bucket holds back a far sender more than its rate does.
-        s.set_rtt([40.0, 12.0, 90.0][k - 1]);
+        s.set_rtt([40.0, 60.0, 90.0][k - 1]);
         all.push(s);
     }
     for k in 1..=3 {
