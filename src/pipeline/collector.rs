@@ -1,9 +1,12 @@
-use std::collections::{BTreeMap, HashMap};
+use std::cmp::Reverse;
+use std::collections::binary_heap::PeekMut;
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
 
 use crate::application::HostSource;
 use crate::capture::CaptureFile;
 use crate::detect;
 use crate::facts::{CaptureFacts, FlowFacts, Summary};
+use crate::flow::Slab;
 use crate::service::{Catalogue, Clue, ServiceId, Why};
 use crate::types::{Endpoint, Protocol, Timestamp};
 
@@ -26,14 +29,14 @@ pub(super) struct Remains {
 
 /// Puts the workers' flows into one order, names those that only DNS can name, and judges.
 pub(super) fn collect(
-    mut parts: Vec<Vec<Gathered>>,
+    mut parts: Vec<Slab<Gathered>>,
     remains: Remains,
     book: NameBook,
     settings: &Settings,
     catalogue: &Catalogue,
 ) -> Analysis {
     if !book.is_empty() {
-        for flow in parts.iter_mut().flatten() {
+        for flow in parts.iter_mut().flat_map(Slab::values_mut) {
             name_by_dns(flow, &book, catalogue);
         }
     }
@@ -50,7 +53,7 @@ pub(super) fn collect(
             .unwrap_or_default()
     };
     let mut around = CaptureFacts {
-        flows: Vec::with_capacity(parts.iter().map(Vec::len).sum()),
+        flows: Vec::with_capacity(parts.iter().map(Slab::len).sum()),
         first: remains.first.unwrap_or_default(),
         last: remains.last.unwrap_or_default(),
         dropped: remains.files.iter().filter_map(|file| file.dropped).sum(),
@@ -60,7 +63,7 @@ pub(super) fn collect(
     };
     let (mut flows, mut shown) = (Vec::new(), Vec::new());
     merge(parts, |flow| {
-        if let Some(detail) = flow.detail {
+        if let Some(detail) = flow.detail.take() {
             let facts = FlowFacts {
                 index: around.flows.len() as u32,
                 summary: flow.summary.clone(),
@@ -72,7 +75,7 @@ pub(super) fn collect(
                 shown.push(facts);
             }
         }
-        around.flows.push(flow.summary);
+        around.flows.push(flow.summary.clone());
     });
     around.vantage = vantage::infer(&around.flows, settings.vantage);
     let scope = settings.scope;
@@ -97,26 +100,51 @@ pub(super) fn collect(
     }
 }
 
-/// Takes flows in order off the ends of parts, each of which goes from the youngest to the oldest.
-fn merge(mut parts: Vec<Vec<Gathered>>, mut take: impl FnMut(Gathered)) {
-    /// Flows after which a part gives memory back: often enough that it is held but once, seldom enough to cost nothing.
-    const GIVE_BACK: usize = 8_192;
-    let oldest = |part: &Vec<Gathered>| part.last().map(Gathered::rank);
-    let mut heads: Vec<_> = parts.iter().map(oldest).collect();
-    while let Some((next, _)) = (heads.iter().enumerate())
-        .filter_map(|(place, head)| head.map(|head| (place, head)))
-        .min_by_key(|(_, head)| *head)
-    {
-        let (Some(part), Some(head)) = (parts.get_mut(next), heads.get_mut(next)) else {
+/// Shows the flows of parts, each of which is in order, in the order of all. A part's memory is given back as it is read.
+fn merge(parts: Vec<Slab<Gathered>>, mut take: impl FnMut(&mut Gathered)) {
+    let mut readers: Vec<_> = (parts.into_iter())
+        .map(|part| Reader {
+            chunk: Vec::new(),
+            at: 0,
+            rest: part.into_chunks(),
+        })
+        .collect();
+    // the oldest is the greatest, as a heap wants it
+    let mut heads: BinaryHeap<_> = (readers.iter_mut().enumerate())
+        .filter_map(|(place, reader)| Some(Reverse((reader.head()?.rank(), place))))
+        .collect();
+    while let Some(mut head) = heads.peek_mut() {
+        let Some(reader) = readers.get_mut(head.0.1) else {
             return;
         };
-        if let Some(flow) = part.pop() {
+        if let Some(flow) = reader.head() {
             take(flow);
         }
-        if part.len() % GIVE_BACK == 0 {
-            part.shrink_to_fit();
+        reader.at += 1;
+        match reader.head() {
+            Some(next) => head.0.0 = next.rank(),
+            None => {
+                PeekMut::pop(head);
+            }
         }
-        *head = oldest(part);
+    }
+}
+
+/// Where a part is read.
+struct Reader<Chunks> {
+    chunk: Vec<Gathered>,
+    at: usize,
+    rest: Chunks,
+}
+
+impl<Chunks: Iterator<Item = Vec<Gathered>>> Reader<Chunks> {
+    /// The next flow of the part.
+    fn head(&mut self) -> Option<&mut Gathered> {
+        if self.at >= self.chunk.len() {
+            self.chunk = self.rest.next()?;
+            self.at = 0;
+        }
+        self.chunk.get_mut(self.at)
     }
 }
 
@@ -150,10 +178,14 @@ fn name_by_dns(flow: &mut Gathered, book: &NameBook, catalogue: &Catalogue) {
 
 /// Gives a flow that nothing named the messenger for which all named flows to the same address and port were: a retry that was silenced before it
 /// could say a name. Ports of several services (a content network's) name nobody.
-fn name_by_siblings(parts: &mut [Vec<Gathered>], catalogue: &Catalogue) {
+fn name_by_siblings(parts: &mut [Slab<Gathered>], catalogue: &Catalogue) {
     let mut owners: HashMap<(Endpoint, Protocol), Owner, foldhash::fast::RandomState> =
         HashMap::default();
-    for flow in parts.iter().flatten().filter(|flow| flow.named) {
+    for flow in parts
+        .iter()
+        .flat_map(Slab::values)
+        .filter(|flow| flow.named)
+    {
         let service = ServiceId(flow.summary.service);
         let place = (flow.summary.key.b, flow.summary.key.protocol);
         let owner = owners.entry(place).or_insert(Owner {
@@ -186,7 +218,11 @@ fn name_by_siblings(parts: &mut [Vec<Gathered>], catalogue: &Catalogue) {
     if owners.is_empty() {
         return;
     }
-    for flow in parts.iter_mut().flatten().filter(|flow| !flow.named) {
+    for flow in parts
+        .iter_mut()
+        .flat_map(Slab::values_mut)
+        .filter(|flow| !flow.named)
+    {
         let place = (flow.summary.key.b, flow.summary.key.protocol);
         let Some((service, name)) = owners.get(&place) else {
             continue;

@@ -166,9 +166,11 @@ pub fn analyze(
         remains.undecoded = std::mem::take(&mut dispatcher.undecoded);
         drop(dispatcher);
         barrier.wait();
-        for (last, handle) in workers {
+        for (last, _) in &workers {
             // a worker that is gone reads nothing
             last.send(remains.last.unwrap_or_default()).ok();
+        }
+        for (_, handle) in workers {
             if let Ok((flows, undecoded, evicted)) = handle.join() {
                 parts.extend(flows);
                 for (place, count) in undecoded {

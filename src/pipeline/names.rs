@@ -101,8 +101,9 @@ impl Names {
         }
     }
 
+    /// Whether no answer was seen that may name an address. To be asked behind the barrier; lookups are still being noted there, so they do not count.
     pub(super) fn is_empty(&self) -> bool {
-        self.lookups.is_empty() && !self.answers.load(Ordering::Relaxed)
+        !self.answers.load(Ordering::Relaxed)
     }
 
     /// Everything noted, in order; `hosts` are names that the captures themselves carry, which hold for the whole run.

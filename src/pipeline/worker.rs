@@ -4,7 +4,8 @@ use crate::application::{
 use crate::decode::{Decoded, Transport, decode};
 use crate::facts::{Detail, Summary};
 use crate::flow::{
-    Datagram, Details, Finished, FlowTable, Hints, Measurement, PacketKind, Placed, Sink,
+    Datagram, Details, Finished, FlowRef, FlowTable, Hints, Measurement, PacketKind, Placed, Sink,
+    Slab,
 };
 use crate::service::{Belonging, Catalogue, Clue, Part};
 use crate::types::{Endpoint, FlowKey, Frame, Protocol, Side, Timestamp};
@@ -40,7 +41,7 @@ pub(super) struct Worker<'a> {
     /// One table a shard; those of other workers stay empty.
     shards: Vec<FlowTable<Rider>>,
     measurer: Measurer<'a>,
-    gathered: Vec<Gathered>,
+    gathered: Slab<Gathered>,
     pub(super) undecoded: UndecodedCounts,
 }
 
@@ -61,43 +62,41 @@ impl<'a> Worker<'a> {
                 scope: settings.scope,
                 flow_table: settings.flow_table,
             },
-            gathered: Vec::new(),
+            gathered: Slab::new(),
             undecoded: UndecodedCounts::new(),
         }
     }
 
     /// Takes a job's packets, in order.
     pub(super) fn job(&mut self, job: &Job) {
+        let shards = self.shards.len();
         for items in job.items.chunks(GROUP) {
-            // passes of independent loads, so that a group's cache misses overlap: the table's slots and the packets, then the flows, then the ends
-            // of their logs
-            let mut slots = [0; GROUP];
+            // passes of independent loads, so that a group's cache misses overlap: the packets and the table's slots, then the flows
             let mut touched = 0;
-            for (slot, item) in slots.iter_mut().zip(items) {
-                let table = self.table(item);
-                *slot = table.map_or(0, |table| table.touch_slot(item.hash));
-                touched ^= u32::from(
-                    job.bytes
-                        .get(item.start as usize)
-                        .copied()
-                        .unwrap_or_default(),
-                );
+            for item in items {
+                let byte = job.bytes.get(item.start as usize).copied();
+                let slot = (self.shards.get(shard_of(item.hash, shards)))
+                    .map_or(0, |table| table.touch_slot(item.hash));
+                touched ^= slot as u32 ^ u32::from(byte.unwrap_or_default());
             }
-            for (slot, item) in slots.iter().zip(items) {
-                touched ^= self.table(item).map_or(0, |table| table.touch_flow(*slot));
+            let mut guesses = [FlowRef::default(); GROUP];
+            for (guess, item) in guesses.iter_mut().zip(items) {
+                *guess = (self.shards.get(shard_of(item.hash, shards)))
+                    .map_or_else(FlowRef::default, |table| table.guess(item.hash));
             }
-            for (slot, item) in slots.iter().zip(items) {
-                touched ^= self.table(item).map_or(0, |table| table.touch_log(*slot));
+            for (guess, item) in guesses.iter().zip(items) {
+                touched ^= (self.shards.get(shard_of(item.hash, shards)))
+                    .map_or(0, |table| table.touch_flow(*guess));
             }
             std::hint::black_box(touched);
-            for item in items {
+            for (item, guess) in items.iter().zip(guesses) {
                 let start = item.start as usize;
                 let bytes = job
                     .bytes
                     .get(start..start + item.captured as usize)
                     .unwrap_or_default();
                 match decode(bytes, item.wire) {
-                    Ok(Some(decoded)) => self.packet(item, &decoded),
+                    Ok(Some(decoded)) => self.packet(item, guess, &decoded),
                     Ok(None) => {}
                     Err(reason) => {
                         let count = self.undecoded.entry((item.frame.capture(), reason.name()));
@@ -111,11 +110,6 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// The table that holds a packet's flow.
-    fn table(&self, item: &Item) -> Option<&FlowTable<Rider>> {
-        self.shards.get(shard_of(item.hash, self.shards.len()))
-    }
-
     /// Packet time has reached `now`: flows that have been silent for longer than they live are final.
     pub(super) fn advance(&mut self, now: Timestamp) {
         let mut outbox = self.measurer.outbox(now, true, &mut self.gathered);
@@ -124,28 +118,24 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// The run is over, its last packet time was `last`: all flows are final. Gives them in parts, each from the youngest to the oldest, so that a
-    /// merge can take the oldest off the end and give memory back as it goes.
+    /// The run is over, its last packet time was `last`: all flows are final. Gives them in parts, each from the oldest to the youngest.
     pub(super) fn finish(
         mut self,
         last: Timestamp,
-    ) -> (Vec<Vec<Gathered>>, UndecodedCounts, (u64, u64)) {
+    ) -> (Vec<Slab<Gathered>>, UndecodedCounts, (u64, u64)) {
         let mut evicted = (0, 0);
-        let mut parts = vec![self.gathered];
+        let mut parts = vec![in_order(self.gathered)];
         for table in &mut self.shards {
             let (flows, tcp) = table.evicted();
             evicted = (evicted.0 + flows, evicted.1 + tcp);
-            let mut part = Vec::with_capacity(table.len());
+            let mut part = Slab::new();
             table.drain(&mut self.measurer.outbox(last, false, &mut part));
-            parts.push(part);
-        }
-        for part in &mut parts {
-            part.sort_by_key(|flow| std::cmp::Reverse(flow.rank()));
+            parts.push(in_order(part));
         }
         (parts, self.undecoded, evicted)
     }
 
-    fn packet(&mut self, item: &Item, packet: &Decoded<'_>) {
+    fn packet(&mut self, item: &Item, guess: FlowRef, packet: &Decoded<'_>) {
         let shard = shard_of(item.hash, self.shards.len());
         let Some(table) = self.shards.get_mut(shard) else {
             return;
@@ -160,6 +150,7 @@ impl<'a> Worker<'a> {
         let mut outbox = self.measurer.outbox(item.time, true, &mut self.gathered);
         let placed = table.packet(
             item.hash,
+            guess,
             item.time,
             item.frame,
             item.vlan,
@@ -169,7 +160,7 @@ impl<'a> Worker<'a> {
         );
         if let Some(placed) = placed
             && packet.payload_length > 0
-            && !table.is_settled(placed)
+            && !placed.settled
         {
             match packet.transport {
                 Transport::Tcp(segment) => {
@@ -182,6 +173,16 @@ impl<'a> Worker<'a> {
             }
         }
     }
+}
+
+/// Puts flows into the order of their first packets. Most parts are in it, since a table keeps flows as they came.
+fn in_order(part: Slab<Gathered>) -> Slab<Gathered> {
+    if part.values().is_sorted_by_key(Gathered::rank) {
+        return part;
+    }
+    let mut flows: Vec<_> = part.into_values().collect();
+    flows.sort_by_key(Gathered::rank);
+    flows.into_iter().collect()
 }
 
 /// Measures flows that are final and says whose they are.
@@ -199,7 +200,7 @@ struct Outbox<'a, 'g> {
     now: Timestamp,
     /// Whether the run goes on, so that a name may still come from DNS.
     early: bool,
-    gathered: &'g mut Vec<Gathered>,
+    gathered: &'g mut Slab<Gathered>,
 }
 
 impl Sink<Rider> for Outbox<'_, '_> {
@@ -222,7 +223,7 @@ impl<'a> Measurer<'a> {
         &self,
         now: Timestamp,
         early: bool,
-        gathered: &'g mut Vec<Gathered>,
+        gathered: &'g mut Slab<Gathered>,
     ) -> Outbox<'a, 'g> {
         Outbox {
             measurer: *self,
@@ -241,21 +242,26 @@ impl<'a> Measurer<'a> {
             (true, true) => self.judges_course(&flow.key, rider),
             (true, false) => self.judges_packets(early, &flow.key, rider),
         };
-        let recognised = flow.rider.take().and_then(Rider::finish);
+        let mut recognised = flow.rider.take().and_then(Rider::finish);
         let hints = Hints {
             request_from: recognised.as_ref().and_then(|recognised| recognised.client),
             service_at: self.service_at(&flow.key),
         };
         let key = flow.key;
         let (measured, _) = flow.measure(hints, now);
-        let mut recognised = recognised.map(|recognised| *recognised).unwrap_or_default();
-        for fact in std::mem::take(&mut recognised.dns) {
-            self.names.note_fact(&key, fact);
+        if let Some(recognised) = &mut recognised {
+            for fact in std::mem::take(&mut recognised.dns) {
+                self.names.note_fact(&key, fact);
+            }
         }
-        let silent = said_nothing(&measured, &recognised);
+        let (server, protocol) = (measured.key.b, measured.key.protocol);
         let clue = Clue {
-            silent,
-            ..clue(&recognised, measured.key.b, measured.key.protocol, None)
+            silent: said_nothing(&measured, recognised.as_deref()),
+            ..recognised
+                .as_deref()
+                .map_or(Clue::of_server(server, protocol), |recognised| {
+                    clue(recognised, server, protocol, None)
+                })
         };
         let belonging = self.catalogue.classify(&clue);
         let summary = summary(&measured, belonging.service.0);
@@ -272,6 +278,7 @@ impl<'a> Measurer<'a> {
                         || !named && (early || !self.names.is_empty() || self.names.has_speech())));
         let keep = judged || self.flow_table;
         let detail = measured.details.filter(|_| keep).map(|measured| {
+            let recognised = recognised.map(|recognised| *recognised).unwrap_or_default();
             let mut detail = detail(*measured, recognised, now);
             belong(&mut detail, belonging);
             Box::new(detail)
@@ -293,18 +300,8 @@ impl<'a> Measurer<'a> {
     fn judges_course(&self, key: &FlowKey, rider: Option<&Rider>) -> bool {
         self.scope == Scope::All
             || rider.is_some_and(|rider| !matches!(rider, Rider::Unknown))
-            || self.knows(key.a, key.protocol)
-            || self.knows(key.b, key.protocol)
-    }
-
-    /// Whether the catalogue knows a messenger by this end alone.
-    fn knows(&self, end: Endpoint, protocol: Protocol) -> bool {
-        let clue = Clue {
-            silent: true,
-            ..Clue::of_server(end, protocol)
-        };
-        let found = self.catalogue.classify(&clue);
-        self.catalogue.is_messenger(found.service)
+            || self.catalogue.knows(key.a, key.protocol)
+            || self.catalogue.knows(key.b, key.protocol)
     }
 
     /// Which end's address the catalogue knows, where ports do not tell the server.
@@ -313,8 +310,8 @@ impl<'a> Measurer<'a> {
             return None;
         }
         match (
-            self.knows(key.a, key.protocol),
-            self.knows(key.b, key.protocol),
+            self.catalogue.knows(key.a, key.protocol),
+            self.catalogue.knows(key.b, key.protocol),
         ) {
             (true, false) => Some(Side::A),
             (false, true) => Some(Side::B),
@@ -341,15 +338,16 @@ fn is_heavy(summary: &Summary) -> bool {
 }
 
 /// Whether nothing that was captured of the flow could name it: neither side said anything, or the snap length cut what was said.
-fn said_nothing(flow: &Measurement, recognised: &Recognised) -> bool {
+fn said_nothing(flow: &Measurement, recognised: Option<&Recognised>) -> bool {
     let cut = flow
         .details
         .as_ref()
         .is_some_and(|details| details.snapped > 0);
-    let names = [&recognised.sni, &recognised.http_host]
-        .into_iter()
-        .any(Option::is_some)
-        || !recognised.certificate_names.is_empty();
+    let names = recognised.is_some_and(|recognised| {
+        recognised.sni.is_some()
+            || recognised.http_host.is_some()
+            || !recognised.certificate_names.is_empty()
+    });
     flow.up.data_packets == 0 && flow.down.data_packets == 0 || cut && !names
 }
 
@@ -459,7 +457,7 @@ fn feed_stream(
     let start = table.stream_start(placed, seq);
     if table.rider(placed.flow).is_none() {
         if seq == start && !stream_may_start(packet.payload) {
-            table.settle(placed);
+            table.settle(placed.flow, placed.side);
             return;
         }
         let Some(key) = table.key(placed.flow) else {
@@ -486,7 +484,7 @@ fn feed_stream(
     };
     if appetite == Appetite::Full {
         rider.digest();
-        settle_both(table, placed);
+        settle_both(table, placed.flow);
     }
 }
 
@@ -519,12 +517,12 @@ fn feed_datagram(
     };
     if appetite == Appetite::Full {
         rider.digest();
-        settle_both(table, placed);
+        settle_both(table, placed.flow);
     }
 }
 
-fn settle_both(table: &mut FlowTable<Rider>, placed: Placed) {
+fn settle_both(table: &mut FlowTable<Rider>, flow: FlowRef) {
     for side in [Side::A, Side::B] {
-        table.settle(Placed { side, ..placed });
+        table.settle(flow, side);
     }
 }
