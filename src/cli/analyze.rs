@@ -178,6 +178,8 @@ pub(crate) fn input<'a>(analysis: &'a Analysis, catalogue: &'a Catalogue) -> Inp
         flow_table: false,
         interrupted: analysis.interrupted,
         only: &[],
+        ids: None,
+        past: None,
     }
 }
 

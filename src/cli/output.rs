@@ -74,7 +74,7 @@ impl Output {
     }
 }
 
-fn cannot_write(path: &Path, error: &io::Error) -> Failure {
+pub(crate) fn cannot_write(path: &Path, error: &io::Error) -> Failure {
     Failure::refused(format!("cannot write {}: {error}", path.display()))
 }
 

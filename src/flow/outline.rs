@@ -20,7 +20,7 @@ pub(super) struct Outline {
 }
 
 /// The last two packets of a side, to tell copies of them: a mirror port's copy follows its packet before the same side sends two more.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Recent {
     last: Record,
     before: Record,
@@ -28,7 +28,7 @@ pub(super) struct Recent {
 }
 
 /// Measures the outline of a flow of which nobody will ask for more, from its records alone: no allocation, about a hundred instructions a packet.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Sketch {
     protocol: Protocol,
     first: Timestamp,
@@ -36,7 +36,7 @@ pub(super) struct Sketch {
     sides: BySide<SketchSide>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct SketchSide {
     recent: Recent,
     /// One past the highest number sent.

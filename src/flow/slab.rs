@@ -4,12 +4,12 @@ pub(crate) struct Slab<T> {
     chunks: Vec<Vec<T>>,
 }
 
-/// Values in a chunk: enough that the list of chunks stays in cache; few enough that a small table stays small, and that the allocator gives chunks of
-/// flows from its heap, and again once they are free.
+/// Values in a chunk: enough that the list of chunks stays in cache, and that asking the system for memory is seldom. What is not written is not
+/// resident.
 const CHUNK: usize = 1 << SHIFT;
 
 /// The chunk's size as a power of two.
-const SHIFT: u32 = 9;
+const SHIFT: u32 = 12;
 
 impl<T> FromIterator<T> for Slab<T> {
     fn from_iter<I: IntoIterator<Item = T>>(values: I) -> Self {

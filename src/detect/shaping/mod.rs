@@ -9,6 +9,7 @@ use crate::types::{Address, Direction};
 
 use super::finding::{Finding, Level, Mechanism};
 use super::judged::Judged;
+use super::rule::LOST;
 
 mod application_limited;
 mod beyond_chance;
@@ -81,6 +82,10 @@ pub fn judge(
     around: &CaptureFacts,
     wanted: &dyn Fn(&FlowFacts) -> bool,
 ) -> Judged {
+    // what the capture lost looks like what the path lost
+    let lost = |flow: &FlowFacts| around.lost_between(flow.summary.first, flow.summary.last);
+    let asked = wanted;
+    let wanted = &|flow: &FlowFacts| asked(flow) && !lost(flow);
     let mut judged = Judged::default();
     let mut limited: Vec<(u32, Direction)> = Vec::new();
     let captured = loss::captured(flows, around);
@@ -112,8 +117,8 @@ pub fn judge(
         .sort_by_key(|finding| (finding.time, finding.frame));
     judged.blind = flows
         .iter()
-        .filter(|flow| wanted(flow))
-        .filter_map(|flow| blindness(flow).map(|why| (flow.index, why)))
+        .filter(|flow| asked(flow))
+        .filter_map(|flow| blindness(flow, lost(flow)).map(|why| (flow.index, why)))
         .collect();
     judged
 }
@@ -128,13 +133,16 @@ fn explains(drop: &Finding, limit: &Finding) -> bool {
 }
 
 /// Why rates and losses of a flow cannot be judged although it is large enough.
-fn blindness(flow: &FlowFacts) -> Option<&'static str> {
+fn blindness(flow: &FlowFacts, lost: bool) -> Option<&'static str> {
     let large = flow
         .summary
         .up
         .data_packets
         .max(flow.summary.down.data_packets)
         >= 100;
+    if large && lost {
+        return Some(LOST);
+    }
     (large && flow.detail.one_way)
         .then_some("one direction only: rates and losses cannot be judged")
 }
