@@ -1,6 +1,7 @@
 //! An interrupted run leaves no namespace, no process and no interface behind.
 
 use std::collections::BTreeSet;
+use std::io::Read as _;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -54,7 +55,7 @@ fn an_interrupted_run_leaves_nothing_behind() {
             .arg("--out")
             .arg(&folder)
             .process_group(0)
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .spawn()
             .expect("the lab starts");
         let process = lab.id().to_string();
@@ -64,7 +65,11 @@ fn an_interrupted_run_leaves_nothing_behind() {
         // Two scenarios have two hosts each; wait until all four are there and traffic flows.
         while made.len() < 4 && Instant::now() < limit {
             if lab.try_wait().expect("its state").is_some() {
-                eprintln!("not run: needs root, network namespaces, TUN and iproute2");
+                let mut said = String::new();
+                let output = lab.stdout.as_mut().expect("piped");
+                output.read_to_string(&mut said).expect("text");
+                assert!(said.starts_with("lab: not run: needs "), "{said}");
+                eprint!("{said}");
                 return;
             }
             std::thread::sleep(Duration::from_millis(20));
