@@ -12,7 +12,9 @@ pub mod innocent;
 // Rates and losses that somebody imposed.
 pub mod shaping;
 
+mod allowlist;
 mod finding;
+mod icmp;
 mod judged;
 mod past;
 mod rule;

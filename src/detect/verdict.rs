@@ -4,7 +4,7 @@ use crate::facts::{CaptureFacts, FlowFacts, Summary, Vantage};
 use crate::types::Protocol;
 
 use super::finding::{Assessment, Finding, FlowVerdict, Judgement, Level};
-use super::{Judged, blackhole, injection, shaping};
+use super::{Judged, allowlist, blackhole, injection, shaping};
 
 /// Judges all flows; `wanted` says which may yield findings. Flows that are only `shown`, for the flow table, get the cause of their end, and
 /// change nothing else: what is asked to be shown must not change what is found.
@@ -102,7 +102,7 @@ pub fn assess_with(
     Assessment {
         findings,
         verdicts,
-        notes: Vec::new(),
+        notes: allowlist::note(around).into_iter().collect(),
     }
 }
 

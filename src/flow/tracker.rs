@@ -501,6 +501,7 @@ fn fact(record: &Record, side: Side) -> PacketFact {
         hop_limit: record.hop_limit,
         traffic_class: record.traffic_class,
         ip_id: record.ip_id(),
+        flow_label: record.flow_label(),
         dont_fragment: record.dont_fragment(),
         timestamps: record.timestamps(),
         option_layout: u16::from(record.layout),

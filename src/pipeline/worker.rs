@@ -1,6 +1,7 @@
 use crate::application::dns::DnsFact;
 use crate::application::{
-    Appetite, HostSource, Recognised, classify_datagram, datagram_may_start, stream_may_start,
+    Appetite, HostSource, Recognised, classify_cut_datagram, classify_datagram, datagram_may_start,
+    stream_may_start,
 };
 use crate::decode::{Decoded, Transport, decode};
 use crate::facts::{Detail, DnsLookup, Summary};
@@ -255,6 +256,9 @@ impl<'a> Worker<'a> {
             return;
         };
         let datagram = match packet.transport {
+            Transport::Udp if (packet.payload.len() as u64) < u64::from(packet.payload_length) => {
+                classify_cut_datagram(packet.payload, packet.payload_length)
+            }
             Transport::Udp => classify_datagram(packet.payload),
             _ => Datagram::default(),
         };
@@ -559,6 +563,7 @@ fn summary(flow: &Measurement, service: u16) -> Summary {
         down: flow.down,
         activity: flow.activity,
         client_activity: flow.client_activity,
+        repeating_ms: flow.repeating_ms,
         rtt_server_ms: milliseconds(flow.rtt.b),
         rtt_client_ms: milliseconds(flow.rtt.a),
         hop_limits: flow.hop_limits,
