@@ -53,6 +53,7 @@ mod standing_queue;
 mod steady_service;
 mod straight_line;
 mod tariff_limit;
+mod tight_bucket;
 mod verdict;
 mod words;
 

@@ -18,7 +18,7 @@ use super::{
     from_the_start, growing_acknowledgements, heavy_loss, improbable_loss, indifferent_loss,
     lossy_radio, path_mtu, queue_at_loss, queue_share, quiet_loss, reordering, scattered_loss,
     server_pacing, shared_congestion, slow_reader, slow_start_too_short, standing_queue,
-    steady_service, straight_line, tariff_limit,
+    steady_service, straight_line, tariff_limit, tight_bucket,
 };
 
 /// What a row has beside its [`Rule`]: the mechanisms that it speaks about, and its reading of a case that was computed already.
@@ -64,6 +64,7 @@ table! {
     "policing.queue_at_loss"         queue_at_loss         &[Policing],             at_most(bucket::QUEUED), "of a full queue's delay", 1.0, -7.0, "docs/detection.md, C2 (code 7); policing set";
     "policing.first_burst_spared"    first_burst_spared    &[Policing],             at_least(1.5),         "losses",       0.5,  -0.3, "docs/detection.md, C3 (T5)";
     "policing.straight_line"         straight_line         &[Policing],             at_least(40.0),        "packets",      3.0,  -6.0, "docs/detection.md, C4 (plateau)";
+    "policing.tight_bucket"          tight_bucket          &[Policing],             at_least(plateau::EMPTIES as f64), "times", 3.0, -6.0, "docs/detection.md, C6";
     "policing.faster_start"          faster_start          &[Policing],             at_least(2.5),         "times",        1.0,  -2.0, "docs/detection.md, C6";
     "policing.growing_acknowledgements" growing_acknowledgements &[Policing],       at_least(plateau::GROWTH), "bytes",    1.5,  -2.5, "RFC 9000, section 19.3.1";
     "shaping.even_arrivals"          even_arrivals         &[Shaping],              at_least(bucket::EVEN), "share",       1.5,  -1.0, "docs/detection.md, C4";
