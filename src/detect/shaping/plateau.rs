@@ -193,6 +193,8 @@ fn refined(found: Plateau, all: &[Arrival]) -> Plateau {
             rate: tight.rate,
             burst: tight.burst,
             empties: tight.empties,
+            // A line so wide that it takes in the first burst begins with it.
+            fall: found.fall.max(fastest(all) / tight.rate),
             ..found
         },
         _ => found,
