@@ -240,6 +240,11 @@ impl Outcome {
         self.explained / self.fresh.max(1.0) - self.contradicted / self.passes.max(1.0)
     }
 
+    /// The agreement as [`Fit::agreement`] counts it.
+    fn strict(&self) -> f64 {
+        self.explained / self.fresh.max(1.0) - 3.0 * self.contradicted / self.passes.max(1.0)
+    }
+
     /// What the search maximises. Of two buckets that agree alike, the one that never overflowed said more and was right.
     fn merit(&self) -> f64 {
         self.agreement() + (0.05 * self.unclipped - 0.1 * self.excess) / self.fresh.max(1.0)
@@ -551,7 +556,11 @@ fn fit_from(ledger: &Ledger, first_loss: usize) -> Option<Fit> {
             }
         } else {
             let leave = if full < 3.0 * burst { 0.2 } else { 0.12 };
-            if run(&steps, rate, full).merit() >= run(&steps, rate, burst).merit() - leave {
+            let (simple, searched) = (run(&steps, rate, full), run(&steps, rate, burst));
+            // What it contradicts counts thrice in the end, and a flow that was under way before the capture began had no full bucket then.
+            if simple.merit() >= searched.merit() - leave
+                && simple.strict() >= searched.strict() - leave
+            {
                 burst = full;
             }
         }
