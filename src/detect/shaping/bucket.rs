@@ -399,37 +399,32 @@ pub(in crate::detect) fn fit(ledger: &Ledger) -> Option<Fit> {
 }
 
 /// Most losses that may precede a limit which began later: path loss, two of which the published detector leaves out too (docs/detection.md, C2: cutoff).
-const STRAY_LOSSES: u32 = 3;
+const STRAY_LOSSES: usize = 3;
 
-/// The loss from which on a bucket holds the flow, where those before it were the path's: nearly all that passed against the bucket's word passed before it.
+/// The loss from which on a bucket holds the flow, where those before it were the path's: much more passed between two of the first losses than between later
+/// ones, against the word of a bucket that was empty at the first.
 fn began_later(ledger: &Ledger, fit: &Fit) -> Option<usize> {
-    /// Share of the contradicted passes that must lie before it, and the least of them that is worth a second search.
-    const BEFORE: f64 = 0.8;
+    /// Least contradicted share that is worth a second search, least packets of such a stretch, and how many times the usual stretch.
     const WORTH: f64 = 0.02;
+    const STRETCH: (u32, f64) = (16, 3.0);
     if fit.contradicted < WORTH {
         return None;
     }
     let tested = ledger.sent.get(fit.first_loss..)?;
-    let mut walk = Walk::new(fit.rate, fit.burst, 0.0);
-    let mut last = tested.first()?.time;
-    let mut passed_before = true;
-    let mut starts = Vec::new();
+    let mut stretches: Vec<(u32, usize)> = Vec::new();
+    let mut passes = 0;
     for (place, sent) in tested.iter().enumerate() {
-        walk.refill((sent.time - last).max(0) as f64 / 1e9);
-        last = sent.time;
-        let step = Step::of(sent, 0.0, passed_before);
-        if step.fresh && starts.len() <= STRAY_LOSSES as usize {
-            starts.push((fit.first_loss + place, walk.outcome.contradicted));
+        if !sent.lost {
+            passes += 1;
+        } else if passes > 0 {
+            stretches.push((passes, fit.first_loss + place));
+            passes = 0;
         }
-        walk.take(&step);
-        passed_before = !sent.lost;
     }
-    let all = walk.outcome.contradicted;
-    starts
-        .into_iter()
-        .skip(1)
-        .find(|(_, so_far)| *so_far >= BEFORE * all)
-        .map(|(place, _)| place)
+    let (passed, place) = *stretches.iter().take(STRAY_LOSSES).max()?;
+    let all: u32 = stretches.iter().map(|(passes, _)| *passes).sum();
+    let usual = f64::from(all - passed) / (stretches.len() - 1).max(1) as f64;
+    (passed >= STRETCH.0 && f64::from(passed) >= STRETCH.1 * usual).then_some(place)
 }
 
 #[allow(

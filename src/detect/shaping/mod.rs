@@ -4,6 +4,8 @@
 //! fitted to the losses and a queue to the delays, once a case; the rules then read the `Case`, and the table says what counts. Nothing here is called likely
 //! unless other traffic of the same client shows what the line could do.
 
+use std::collections::BTreeSet;
+
 use crate::facts::{CaptureFacts, FlowFacts};
 use crate::types::{Address, Direction};
 
@@ -324,8 +326,19 @@ fn random_drops(
                 .map(|finding| finding.score)
                 .fold(0.0, f64::max)
         };
+        // Or prove it for many more flows, where what one way shows is a corner of it.
+        let covered = (single.iter().flat_map(|finding| &finding.flows))
+            .collect::<BTreeSet<_>>()
+            .len();
+        let wider = |both: &Finding| {
+            both.score >= 0.8
+                && both.score >= best(&single) - 0.05
+                && 2 * both.flows.len() >= 3 * covered
+        };
         match both {
-            Some(both) if best(&single) < 0.8 && both.score > best(&single) => findings.push(both),
+            Some(both) if best(&single) < 0.8 && both.score > best(&single) || wider(&both) => {
+                findings.push(both);
+            }
             _ => findings.extend(verdict::merge_directions(single)),
         }
     }
