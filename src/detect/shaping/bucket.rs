@@ -62,7 +62,11 @@ impl Fit {
     pub(in crate::detect) fn grip(&self) -> f64 {
         let agreement = self.agreement();
         // A bucket so small that its sender falls silent after every loss is hardly used, and still says of every packet what became of it.
-        let used = if agreement >= 0.95 { 1.0 } else { self.used };
+        let used = if agreement >= 0.95 && self.episodes >= 8 {
+            1.0
+        } else {
+            self.used
+        };
         agreement + 0.5 * used.min(1.0)
     }
 

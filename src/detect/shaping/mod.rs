@@ -61,7 +61,7 @@ mod words;
 
 use case::Case;
 use ledger::Ledger;
-use loss::Pool;
+use loss::{Places, Pool};
 
 pub(crate) use rules::RULES;
 
@@ -388,8 +388,19 @@ fn random_drop(
     }
     hit.sort_by_key(|(lost, _, _, flow)| (std::cmp::Reverse(*lost), flow.index));
     let (_, _, direction, worst) = *hit.first()?;
+    let mut moments = Vec::new();
+    for (.., flow) in &hit {
+        for way in ways {
+            if let Some(places) = Places::of(flow, *way) {
+                pool.placed.0 += places.lost;
+                pool.placed.1 += places.moments.len() as u64;
+                moments.extend(places.moments);
+            }
+        }
+    }
+    moments.sort_unstable();
     for way in ways {
-        let (sent, lost) = loss::controls(&worst.summary, *way, flows, around);
+        let (sent, lost) = loss::controls(&worst.summary, *way, flows, around, &moments);
         pool.control_sent += sent;
         pool.control_lost += lost;
     }
