@@ -30,6 +30,7 @@ mod first_burst_spared;
 mod fixtures;
 
 mod from_the_start;
+mod full_line;
 mod growing_acknowledgements;
 mod heavy_loss;
 mod improbable_loss;

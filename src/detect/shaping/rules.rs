@@ -15,10 +15,10 @@ use super::plateau;
 use super::{
     application_limited, beyond_chance, bucket_agreement, bucket_drained, bufferbloat,
     capture_loss, control_fast, even_arrivals, excess_loss, faster_start, first_burst_spared,
-    from_the_start, growing_acknowledgements, heavy_loss, improbable_loss, indifferent_loss,
-    lossy_radio, path_mtu, queue_at_loss, queue_share, quiet_loss, reordering, scattered_loss,
-    server_pacing, shared_congestion, slow_reader, slow_start_too_short, standing_queue,
-    steady_service, straight_line, tariff_limit, tight_bucket,
+    from_the_start, full_line, growing_acknowledgements, heavy_loss, improbable_loss,
+    indifferent_loss, lossy_radio, path_mtu, queue_at_loss, queue_share, quiet_loss, reordering,
+    scattered_loss, server_pacing, shared_congestion, slow_reader, slow_start_too_short,
+    standing_queue, steady_service, straight_line, tariff_limit, tight_bucket,
 };
 
 /// What a row has beside its [`Rule`]: the mechanisms that it speaks about, and its reading of a case that was computed already.
@@ -85,6 +85,7 @@ table! {
     "innocent.bufferbloat"           bufferbloat           &[Shaping],              at_most(0.5),          "times",        0.3,  -3.0, "docs/detection.md, C4, C7";
     "innocent.shared_congestion"     shared_congestion     &[Policing],             at_most(0.2),          "times",        0.3,  -4.0, "docs/detection.md, C1, C7 (WeheY)";
     "innocent.lossy_radio"           lossy_radio           &[RandomDrop],           at_most(0.25),         "times",        0.5,  -5.0, "docs/detection.md, C3 (T1)";
+    "innocent.full_line"             full_line             &[RandomDrop],           at_most(0.03),         "share",        0.1,  -4.0, "docs/detection.md, C1 (cross traffic)";
     "innocent.path_mtu"              path_mtu              &[RandomDrop],           at_least(0.3),         "share",        0.1,  -6.0, "RFC 8899";
     "innocent.reordering"            reordering            &[RandomDrop],           at_most(0.5),          "times",        0.1,  -5.0, "docs/detection.md, C2.4; RFC 4653";
     "innocent.capture_loss"          capture_loss          &[Policing, RandomDrop], at_most(0.3),          "times",        0.1,  -5.0, "docs/detection.md, C3 (hard negatives)";

@@ -12,7 +12,7 @@ pub(in crate::detect) const ABOUT: About = About {
 };
 
 /// Seconds of a full queue at the bucket's rate whose absence is plain to see.
-const LONG_QUEUE: f64 = 0.1;
+const LONG_QUEUE: f64 = 0.04;
 
 pub(in crate::detect) fn read(case: &Case<'_>) -> Reading {
     let (packets, lost) = case.controls.losses();
