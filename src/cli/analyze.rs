@@ -11,6 +11,7 @@ use dpiscope::report::{self, CaptureInput, Input, Look, Report};
 use dpiscope::service::Catalogue;
 
 use super::args::{AnalyzeArgs, Format, ReportArgs};
+use super::evidence::Evidence;
 use super::output::{Output, colour_allowed};
 use super::progress::Progress;
 use super::services::{catalogue, known};
@@ -24,6 +25,9 @@ pub(crate) fn run(args: &AnalyzeArgs) -> Result<Exit, Failure> {
     let catalogue = catalogue(args.engine.services.as_deref())?;
     let shape = Shape::new(&args.report, &catalogue)?;
     let output = Output::open(args.report.output.as_deref(), &paths)?;
+    let evidence = (args.write.as_deref())
+        .map(|path| Evidence::open(path, &paths, args.report.output.as_deref()))
+        .transpose()?;
     let options = Options {
         filter: args.filter.clone(),
         count: args.count,
@@ -58,8 +62,29 @@ pub(crate) fn run(args: &AnalyzeArgs) -> Result<Exit, Failure> {
         warn(&analysis);
     }
     shape.write(&analysis, &output)?;
+    let mut missing = 0;
+    if let Some(evidence) = &evidence {
+        let again = Options {
+            hash: false,
+            ..options
+        };
+        let input = shape.input(&analysis);
+        let written =
+            evidence.write(&Report::new(&input), &input, &paths, &again, &signals.stop)?;
+        missing = written.missing;
+        if args.verbose {
+            say(&format!("dpiscope: {}", evidence.tell(&written)));
+        }
+        if missing > 0 && !args.report.quiet && signals.came().is_none() {
+            say(&format!(
+                "dpiscope: {}: {missing} packets that findings cite were not met again; the captures changed while they were read",
+                evidence.path().display()
+            ));
+        }
+    }
     Ok(match signals.came() {
         Some(signal) => Exit::Interrupted(signal),
+        None if missing > 0 => Exit::Partial,
         None if is_partial(&analysis) || !unreadable.is_empty() => Exit::Partial,
         None => shape.exit(&analysis),
     })
@@ -87,12 +112,6 @@ fn refuse_what_cannot_be(args: &AnalyzeArgs, paths: &[PathBuf]) -> Result<(), Fa
             "-f needs libpcap, which this build has not; build with the feature `live`",
         ));
     }
-    if let Some(path) = &args.write {
-        return Err(Failure::refused(format!(
-            "-w {}: writing evidence captures is not yet available in this version; leave -w out",
-            path.display()
-        )));
-    }
     Ok(())
 }
 
@@ -114,19 +133,24 @@ impl<'a> Shape<'a> {
         })
     }
 
-    /// Writes the report.
-    pub(crate) fn write(&self, analysis: &Analysis, output: &Output) -> Result<(), Failure> {
+    /// What the report is made from.
+    fn input<'b>(&'b self, analysis: &'b Analysis) -> Input<'b> {
         let min_level = match (self.args.min_level, self.args.format) {
             (Some(word), _) => word.into(),
             (None, Format::Text) => Level::Likely,
             (None, Format::Json | Format::Ndjson) => Level::Suspected,
         };
-        let report = Report::new(&Input {
+        Input {
             min_level,
             flow_table: self.args.flows,
             only: &self.only,
             ..input(analysis, self.catalogue)
-        });
+        }
+    }
+
+    /// Writes the report.
+    pub(crate) fn write(&self, analysis: &Analysis, output: &Output) -> Result<(), Failure> {
+        let report = Report::new(&self.input(analysis));
         let look = Look {
             colour: output.is_terminal() && colour_allowed(),
         };

@@ -63,7 +63,7 @@ pub(crate) struct AnalyzeArgs {
     #[arg(short = 'f', value_name = "BPF")]
     pub(crate) filter: Option<String>,
 
-    /// Write the packets that findings cite to a capture file (not yet available: refused)
+    /// Also save the packets of flows with findings (of those that the report shows); those that evidence cites have comments. Reads the captures twice
     #[arg(short = 'w', value_name = "EVIDENCE.pcapng")]
     pub(crate) write: Option<PathBuf>,
 

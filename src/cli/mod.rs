@@ -7,6 +7,7 @@ mod analyze;
 mod args;
 mod check;
 mod demo;
+mod evidence;
 mod expect;
 mod explain;
 mod interfaces;
