@@ -14,6 +14,7 @@ use super::args::{AnalyzeArgs, Format, ReportArgs};
 use super::evidence::Evidence;
 use super::output::{Output, colour_allowed};
 use super::progress::Progress;
+use super::sandbox::{self, Needs};
 use super::services::{catalogue, known};
 use super::signals::Signals;
 use super::{Exit, Failure, say};
@@ -36,6 +37,18 @@ pub(crate) fn run(args: &AnalyzeArgs) -> Result<Exit, Failure> {
     };
     let signals = Signals::listen()
         .map_err(|error| Failure::refused(format!("cannot listen for signals: {error}")))?;
+    let settings = args.engine.settings(args.report.flows);
+    if !args.no_sandbox {
+        let granted = sandbox::enter(&Needs {
+            read: readable(args, &paths),
+            ..Needs::default()
+        });
+        if args.verbose {
+            for line in granted {
+                say(&format!("dpiscope: sandbox: {line}"));
+            }
+        }
+    }
     let (run, unreadable) = Run::open(&paths, &options);
     if run.captures() == 0 {
         let lines: Vec<String> = unreadable.iter().map(ToString::to_string).collect();
@@ -49,7 +62,7 @@ pub(crate) fn run(args: &AnalyzeArgs) -> Result<Exit, Failure> {
     let progress = Progress::start(!args.report.quiet && !args.no_progress);
     let analysis = pipeline::analyze(
         run,
-        &args.engine.settings(args.report.flows),
+        &settings,
         &catalogue,
         &signals.stop,
         &mut |bytes, total, packets| progress.tell(bytes, total, packets),
@@ -88,6 +101,13 @@ pub(crate) fn run(args: &AnalyzeArgs) -> Result<Exit, Failure> {
         None if is_partial(&analysis) || !unreadable.is_empty() => Exit::Partial,
         None => shape.exit(&analysis),
     })
+}
+
+/// What is opened to be read from now on: the captures, and where filters have their words from.
+fn readable(args: &AnalyzeArgs, paths: &[PathBuf]) -> Vec<PathBuf> {
+    let words = ["/etc/services", "/etc/protocols", "/etc/ethers"];
+    let words = args.filter.iter().flat_map(|_| words.map(PathBuf::from));
+    paths.iter().cloned().chain(words).collect()
 }
 
 fn refuse_what_cannot_be(args: &AnalyzeArgs, paths: &[PathBuf]) -> Result<(), Failure> {

@@ -83,6 +83,10 @@ pub(crate) struct AnalyzeArgs {
     #[arg(long)]
     pub(crate) no_progress: bool,
 
+    /// Do not give up privileges, files and sockets before reading: to debug. `-v` says what is given up
+    #[arg(long)]
+    pub(crate) no_sandbox: bool,
+
     /// SHA-256 of each file in the report
     #[arg(long)]
     pub(crate) hash: bool,

@@ -102,11 +102,12 @@ impl Evidence {
     /// What was written, in one line.
     pub(crate) fn tell(&self, written: &Written) -> String {
         format!(
-            "{}: {} packets of {} flows with findings, {} of them with comments",
+            "{}: {} packets, {} of them with comments, of {} flows with findings and {} beside them",
             self.path.display(),
             written.packets,
+            written.cited,
             written.flows,
-            written.cited
+            written.beside
         )
     }
 

@@ -14,6 +14,7 @@ mod interfaces;
 mod near;
 mod output;
 mod progress;
+mod sandbox;
 mod services;
 mod shell;
 mod signals;

@@ -1,11 +1,12 @@
 //! The packets that findings rest on, as a capture for other tools: `-w`.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::io::{self, Write};
 
 use crate::capture::{Batch, CaptureInterface, LinkType, Packet, PcapngWriter};
 use crate::decode::{Fragments, Peel, decode, flow_hash, peel};
-use crate::facts::DnsAnswer;
+use crate::facts::{DnsAnswer, Summary};
 use crate::types::{Address, FlowKey, Frame, Timestamp};
 
 use super::model::{Evidence, Finding, Input, Report};
@@ -20,6 +21,13 @@ const LONGEST_WAIT: i64 = 61_000_000_000;
 /// Comments on one packet; a packet that thousands of findings cite would be nothing but comments.
 const MOST_COMMENTS: usize = 16;
 
+/// Flows without a finding that are kept for one end of those with one. What a finding is held against is what else its client and its server did,
+/// and that must be there for whoever judges the file again.
+const MOST_BESIDE: usize = 32;
+
+/// The longest flow that is kept for that, in bytes of its payload: enough for any rate to show.
+const LONGEST_BESIDE: u64 = 16 << 20;
+
 /// What an evidence file holds.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Written {
@@ -31,13 +39,15 @@ pub struct Written {
     pub missing: u64,
     /// Flows with findings.
     pub flows: u64,
+    /// Flows of the same ends without a finding.
+    pub beside: u64,
 }
 
 /// Writes the packets of flows with findings, from a second reading of the captures.
 ///
 /// Each packet that evidence cites has comments: the finding, the rule, its value and limit, and where the packet stood. Beside the flows there are
-/// the other packets that evidence cites, and the DNS messages that named the flows' servers. Interfaces keep their descriptions, packets their
-/// order, time and both lengths.
+/// some that their ends had without a finding, which is what findings are held against; the other packets that evidence cites; and the DNS
+/// messages that named the servers. Interfaces keep their descriptions, packets their order, time and both lengths.
 ///
 /// ```no_run
 /// # use dpiscope::capture::{Batch, Options, Run};
@@ -89,6 +99,7 @@ impl<W: Write> EvidenceFile<W> {
         let wanted = Wanted::new(report, input);
         let written = Written {
             flows: wanted.count,
+            beside: wanted.beside,
             ..Written::default()
         };
         let tool = &report.tool;
@@ -97,10 +108,11 @@ impl<W: Write> EvidenceFile<W> {
             .map(|capture| capture.path.as_str())
             .collect();
         let comment = format!(
-            "{application}, catalogue {}: packets of {} flows with {} findings, out of {} packets of {}",
+            "{application}, catalogue {}: packets of {} flows with {} findings and of {} flows beside them, out of {} packets of {}",
             tool.catalogue,
             written.flows,
             report.findings.len(),
+            written.beside,
             report.totals.packets,
             paths.join(", ")
         );
@@ -331,8 +343,9 @@ fn report_end(report: &Report) -> Timestamp {
 struct Wanted {
     /// By the hash of their flow: the flows whose packets are wanted, both ends in order.
     flows: HashMap<u64, Vec<Span>, foldhash::fast::RandomState>,
-    /// How many flows.
+    /// How many flows with findings, and how many beside them.
     count: u64,
+    beside: u64,
     /// The ends of these flows.
     addresses: BTreeSet<Address>,
     /// Packets that evidence cites, and which notes; those that were met are taken out.
@@ -352,18 +365,21 @@ struct Span {
 impl Wanted {
     fn new(report: &Report, input: &Input<'_>) -> Self {
         let flows = &input.around.flows;
-        let indexes: BTreeSet<usize> = (report.findings.iter())
+        let mut indexes: BTreeSet<usize> = (report.findings.iter())
             .flat_map(|finding| &finding.flow_ids)
             .filter_map(|id| usize::try_from(id.checked_sub(1)?).ok())
             .collect();
         let mut wanted = Self {
             flows: HashMap::default(),
             count: indexes.len() as u64,
+            beside: 0,
             addresses: BTreeSet::new(),
             cited: BTreeMap::new(),
             notes: Vec::new(),
             others: BTreeSet::new(),
         };
+        indexes.append(&mut beside(flows, &indexes));
+        wanted.beside = indexes.len() as u64 - wanted.count;
         let mut servers = BTreeSet::new();
         for summary in indexes.iter().filter_map(|index| flows.get(*index)) {
             servers.insert(summary.key.b.address);
@@ -438,6 +454,44 @@ impl Wanted {
             .any(|span| span.key == key && (span.first..=span.last).contains(&time));
         if ours { Fate::Write } else { Fate::Leave }
     }
+}
+
+/// The flows nearest in time, and of these the longest, that share an end with the `chosen`.
+fn beside(flows: &[Summary], chosen: &BTreeSet<usize>) -> BTreeSet<usize> {
+    let mut times: HashMap<Address, (Timestamp, Timestamp), foldhash::fast::RandomState> =
+        HashMap::default();
+    for flow in chosen.iter().filter_map(|index| flows.get(*index)) {
+        for end in [flow.key.a, flow.key.b] {
+            let time = times.entry(end.address).or_insert((flow.first, flow.last));
+            *time = (time.0.min(flow.first), time.1.max(flow.last));
+        }
+    }
+    let mut near: BTreeMap<Address, Vec<_>> = BTreeMap::new();
+    for (index, flow) in flows.iter().enumerate() {
+        let bytes = flow.up.bytes + flow.down.bytes;
+        if chosen.contains(&index) || bytes > LONGEST_BESIDE {
+            continue;
+        }
+        for end in [flow.key.a, flow.key.b] {
+            if let Some((first, last)) = times.get(&end.address) {
+                let apart = flow.first.since(*last).max(first.since(flow.last)).max(0);
+                let candidates = near.entry(end.address).or_default();
+                candidates.push((apart, Reverse(bytes), index));
+                if candidates.len() >= 2 * MOST_BESIDE {
+                    candidates.sort_unstable();
+                    candidates.truncate(MOST_BESIDE);
+                }
+            }
+        }
+    }
+    near.into_values()
+        .flat_map(|mut candidates| {
+            candidates.sort_unstable();
+            candidates.truncate(MOST_BESIDE);
+            candidates
+        })
+        .map(|(.., index)| index)
+        .collect()
 }
 
 /// The key with its ends in order, whoever is the client.
