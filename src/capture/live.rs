@@ -170,6 +170,7 @@ impl Listener {
                     captured: packet.data.len() as u32,
                     wire: header.len,
                     link,
+                    interface: 0,
                 });
                 buffer.extend_from_slice(packet.data);
             });

@@ -65,7 +65,7 @@ pub(crate) struct AnalyzeArgs {
     #[arg(short = 'f', value_name = "BPF")]
     pub(crate) filter: Option<String>,
 
-    /// Write the packets that findings cite to a capture file (not yet available: refused)
+    /// Also save the packets of flows with findings (of those that the report shows); those that evidence cites have comments. Reads the captures twice
     #[arg(short = 'w', value_name = "EVIDENCE.pcapng")]
     pub(crate) write: Option<PathBuf>,
 
@@ -84,6 +84,10 @@ pub(crate) struct AnalyzeArgs {
     /// Do not show progress
     #[arg(long)]
     pub(crate) no_progress: bool,
+
+    /// Do not give up privileges, files and sockets before reading: to debug. `-v` says what is given up
+    #[arg(long)]
+    pub(crate) no_sandbox: bool,
 
     /// SHA-256 of each file in the report
     #[arg(long)]

@@ -3,6 +3,8 @@
 //! **Takes** an [`Input`]: captures, facts and the detectors' assessment. **Gives** a [`Report`] and bytes to a writer. **Keeps** nothing.
 //! **Knows nothing of** threads and exit codes.
 
+mod evidence;
+
 mod filter;
 
 mod json;
@@ -17,6 +19,7 @@ mod text;
 
 mod wrap;
 
+pub use evidence::{EvidenceFile, Written};
 pub use filter::display_filter;
 pub use json::json;
 pub use model::{

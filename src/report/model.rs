@@ -380,6 +380,9 @@ pub struct Finding {
     /// The file that the filter is for. For the text report.
     #[serde(skip)]
     pub filter_capture: u16,
+    /// The packet that shows it first. For the evidence file.
+    #[serde(skip)]
+    pub first_frame: Frame,
     /// One line for people.
     pub summary: String,
 }
@@ -703,6 +706,7 @@ fn finding(input: &Input<'_>, place: usize, finding: &crate::detect::Finding) ->
         ruled_out: finding.ruled_out.clone(),
         display_filter: display_filter(shown.chain([finding.frame]), finding.frame.capture()),
         filter_capture: finding.frame.capture(),
+        first_frame: finding.frame,
         summary: finding.summary.clone(),
     })
 }

@@ -525,7 +525,7 @@ fn decimal(value: f64) -> String {
 }
 
 /// `1 hop`, `8 hops`, `12 %`: the unit follows the figure, without its plural where there is one.
-fn with_unit(value: f64, unit: &str) -> String {
+pub(super) fn with_unit(value: f64, unit: &str) -> String {
     match unit {
         "" => decimal(value),
         "ratio" => percent(value),
@@ -639,7 +639,7 @@ pub const fn mechanism_words(mechanism: Mechanism) -> &'static str {
     }
 }
 
-const fn level_word(level: Level) -> &'static str {
+pub(super) const fn level_word(level: Level) -> &'static str {
     match level {
         Level::Suspected => "suspected",
         Level::Likely => "likely",
