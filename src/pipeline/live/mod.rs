@@ -351,6 +351,7 @@ fn attend(
             desk.back(judged.analysis);
             let ended = clock();
             sums.assessment_ns = ended.since(started).max(0);
+            desk.took(sums.assessment_ns);
             if rates_too {
                 rates_at = started.plus((sums.assessment_ns * RATES_REST).clamp(RATES, MOST_REST));
             }
