@@ -187,6 +187,8 @@ pub struct FlowTable<Rider> {
     swept_at: Timestamp,
     evicted: u64,
     evicted_tcp: u64,
+    opened: u64,
+    opened_tcp: u64,
     watch: Option<Watch>,
     /// Flows that outgrew their log and whose course is followed now.
     courses: usize,
@@ -230,6 +232,8 @@ impl<Rider> FlowTable<Rider> {
             swept_at: Timestamp(i64::MIN),
             evicted: 0,
             evicted_tcp: 0,
+            opened: 0,
+            opened_tcp: 0,
             watch: None,
             courses: 0,
         }
@@ -263,6 +267,12 @@ impl<Rider> FlowTable<Rider> {
     #[must_use]
     pub const fn evicted(&self) -> (u64, u64) {
         (self.evicted, self.evicted_tcp)
+    }
+
+    /// Flows that were ever held, and how many of them were TCP.
+    #[must_use]
+    pub const fn opened(&self) -> (u64, u64) {
+        (self.opened, self.opened_tcp)
     }
 
     /// The slot that `hash` seems to be in: asked for a whole batch ahead, so that the misses overlap.
@@ -585,6 +595,8 @@ impl<Rider> FlowTable<Rider> {
             self.flows.len() as u32 - 1
         };
         self.live += 1;
+        self.opened += 1;
+        self.opened_tcp += u64::from(key.protocol == Protocol::Tcp);
         if self.live * 2 > self.slots.len() {
             self.grow();
         }

@@ -429,7 +429,7 @@ mod tests {
     fn a_silence_in_which_the_capture_lost_packets_accuses_nobody() {
         let flow = Tale::new().handshake(40).hello().again(6).build(10);
         let mut around = among(&flow, 0..80);
-        let second = |seconds| flow.summary.first.plus(seconds * 1_000_000_000);
+        let second = |seconds: i64| flow.summary.first.plus(seconds * 1_000_000_000);
         let loss = |from, to| crate::facts::Loss {
             from: second(from),
             to: second(to),

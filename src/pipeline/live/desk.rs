@@ -34,6 +34,12 @@ const TOO_LONG: i64 = 200_000_000;
 /// Most DNS lookups that are held; the earliest go first.
 const MOST_LOOKUPS: usize = 20_000;
 
+/// Most names that one address keeps, the last ones.
+const MOST_NAMES: usize = 64;
+
+/// How often the list of lookups is made anew for whoever reports, in nanoseconds.
+const LISTED: i64 = 5_000_000_000;
+
 /// Most periods of loss that are held apart; the earliest are joined.
 const MOST_LOSSES: usize = 256;
 
@@ -140,7 +146,10 @@ pub(super) struct Desk<'a> {
     next_id: u64,
     lookups: BTreeMap<LookupKey, DnsLookup>,
     book: NameBook,
-    book_is_old: bool,
+    /// The lookups in order, as of when they were listed last, and whether any came since.
+    listed: Vec<DnsLookup>,
+    listed_at: Timestamp,
+    list_is_old: bool,
     docket: Docket,
     rates: Rates,
     pub(super) past: Past,
@@ -165,7 +174,9 @@ impl<'a> Desk<'a> {
             next_id: 1,
             lookups: BTreeMap::new(),
             book: NameBook::default(),
-            book_is_old: false,
+            listed: Vec::new(),
+            listed_at: Timestamp(i64::MIN),
+            list_is_old: false,
             docket: Docket::default(),
             rates: Rates::default(),
             past: Past::default(),
@@ -182,11 +193,6 @@ impl<'a> Desk<'a> {
     /// Flows that are held.
     pub(super) fn flows(&self) -> usize {
         self.held.len()
-    }
-
-    /// Flows seen so far, those that were dropped for want of room left out.
-    pub(super) fn all_flows(&self) -> u64 {
-        self.past.flows + self.held.len() as u64
     }
 
     /// Findings that stand, by service and kind.
@@ -313,11 +319,18 @@ impl<'a> Desk<'a> {
         if lookup.answer_frame.is_some() {
             // it was unanswered when it was last told
             let open = (key.0, key.1, key.2.clone(), key.3, None);
-            self.book_is_old |= self.lookups.remove(&open).is_some();
+            self.list_is_old |= self.lookups.remove(&open).is_some();
         }
-        self.book_is_old |= self.lookups.insert(key, lookup).is_none();
-        if self.lookups.len() > MOST_LOOKUPS {
-            self.lookups.pop_first();
+        if let std::collections::btree_map::Entry::Vacant(place) = self.lookups.entry(key) {
+            self.book.learn(&lookup);
+            self.book.trim(&lookup, MOST_NAMES);
+            place.insert(lookup);
+            self.list_is_old = true;
+        }
+        if self.lookups.len() > MOST_LOOKUPS
+            && let Some((_, lookup)) = self.lookups.pop_first()
+        {
+            self.book.forget(&lookup);
         }
     }
 
@@ -391,7 +404,7 @@ impl<'a> Desk<'a> {
         &mut self,
         now: Timestamp,
         files: Vec<CaptureFile>,
-        rates_too: bool,
+        (rates_too, over): (bool, bool),
     ) -> Judged {
         self.prune(now);
         self.name();
@@ -404,7 +417,12 @@ impl<'a> Desk<'a> {
             .filter(|loss| now.since(loss.to) <= HELD)
             .map(|loss| loss.packets)
             .sum();
-        around.lookups = std::mem::take(&mut self.book.lookups);
+        // detectors do not ask for them
+        if self.list_is_old && (over || now.since(self.listed_at) >= LISTED) {
+            self.listed = self.lookups.values().cloned().collect();
+            (self.listed_at, self.list_is_old) = (now, false);
+        }
+        around.lookups = std::mem::take(&mut self.listed);
         for held in &mut self.held {
             if held.open
                 && let Some(detail) = &mut held.flow.detail
@@ -486,14 +504,11 @@ impl<'a> Desk<'a> {
                 held.flow.detail = Some(Box::new(facts.detail));
             }
         }
-        self.book.lookups = analysis.around.lookups;
+        self.listed = analysis.around.lookups;
     }
 
     /// Names flows that only DNS or their siblings can name, from the beginning: what was the best guess may have a better one by now.
     fn name(&mut self) {
-        if std::mem::take(&mut self.book_is_old) {
-            self.book = NameBook::new(self.lookups.values().cloned().collect(), &[]);
-        }
         for held in &mut self.held {
             if !held.flow.named && held.flow.summary.service != held.own_service {
                 held.flow.summary.service = held.own_service;
@@ -584,7 +599,7 @@ mod tests {
     }
 
     fn judge(desk: &mut Desk<'_>, seconds: i64) -> Judged {
-        desk.judge(at(seconds), vec![CaptureFile::default()], true)
+        desk.judge(at(seconds), vec![CaptureFile::default()], (true, true))
     }
 
     #[test]
@@ -647,7 +662,7 @@ mod tests {
                 [1, 3],
                 "the open one stays, whatever its age"
             );
-            assert_eq!((desk.past.flows, desk.all_flows()), (1, 3));
+            assert_eq!((desk.past.flows, desk.flows()), (1, 2));
         });
     }
 
