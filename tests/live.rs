@@ -292,7 +292,7 @@ fn every_event_keeps_to_the_schema_and_every_flow_is_told_once() {
     whole.insert("$ref".to_owned(), "#/$defs/event".into());
     let schema = jsonschema::validator_for(&schema).expect("a schema");
     let mut names = std::collections::BTreeSet::new();
-    for name in ["demo.pcap", "lab-bh-limit-1-client.pcap"] {
+    for name in ["demo.pcap", "lab-ng-pmtu-1-client.pcap"] {
         let events = rehearsed(
             &path.join("fixtures").join(name),
             &["--flows", "--every", "2"],
@@ -325,6 +325,91 @@ fn every_event_keeps_to_the_schema_and_every_flow_is_told_once() {
         "stats",
     ];
     assert_eq!(names.into_iter().collect::<Vec<_>>(), expected);
+}
+
+/// The time of day, in nanoseconds since 1970, as the kernel stamps packets.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how soon a finding is told is a question about real time"
+)]
+fn now() -> i128 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.expect("after 1970").as_nanos().cast_signed()
+}
+
+/// Nanoseconds between `time`, of today or yesterday, and now.
+fn age(time: &str) -> i128 {
+    let day = time.split('T').nth(1).expect("a time of day");
+    let parts: Vec<f64> = (day.trim_end_matches('Z').split(':'))
+        .map(|part| part.parse().expect("a number"))
+        .collect();
+    let nanos = ((parts[0] * 60.0 + parts[1]) * 60.0 + parts[2]) * 1e9;
+    (now() - nanos as i128).rem_euclid(86_400_000_000_000)
+}
+
+/// Waits for the first event of a kind in a file.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a live run is waited for in real time"
+)]
+fn await_event(path: &Path, name: &str) -> Value {
+    for _ in 0..400 {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        let events = text
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok());
+        if let Some(event) = events
+            .into_iter()
+            .find(|event: &Value| event["event"] == name)
+        {
+            return event;
+        }
+        std::thread::sleep(Duration::from_millis(25));
+    }
+    panic!("no {name} in {}", path.display());
+}
+
+#[test]
+fn a_finding_is_told_within_a_second_and_signals_are_heard() {
+    if !can_make_interfaces() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let namespace = Namespace::new("signals").expect("a namespace");
+    let live = Live::start(&namespace, folder.path(), &["--every".into(), "1".into()]);
+    let mut sender = namespace
+        .command(std::env::current_exe().expect("this program"))
+        .args(["--exact", "send", "--ignored"])
+        .env(
+            "DPISCOPE_REPLAY",
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/forged-rst.pcap"),
+        )
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("the replay runs");
+    let finding = await_event(&live.events, "finding");
+    let late = age(finding["time"].as_str().expect("its time"));
+    assert!(late < 1_000_000_000, "told {late} ns after its packet");
+    assert!(sender.wait().expect("it ends").success());
+    let moved = folder.path().join("moved");
+    fs::rename(&live.events, &moved).expect("moved");
+    live.signal("HUP");
+    let stats = await_event(&live.events, "stats");
+    assert_eq!(stats["live"]["dropped_by_kernel"], 0);
+    live.signal("USR1");
+    // the answer comes with the next assessment
+    fs::remove_file(&live.events).expect("removed");
+    live.signal("HUP");
+    await_event(&live.events, "stats");
+    let (code, events, said) = live.stop("TERM");
+    assert_eq!(code, Some(143));
+    assert!(said.contains("verdicts rest on 100.00 %"), "{said}");
+    assert!(said.contains("WhatsApp: 1 x rst_injection"), "{said}");
+    let last = events.last().expect("an event");
+    assert_eq!(
+        (&last["event"], last["totals"]["packets"].as_u64()),
+        (&"stats".into(), Some(66))
+    );
 }
 
 /// Not a test: what [`replay`] runs inside the namespace.

@@ -33,7 +33,8 @@ pub(crate) fn run(args: &LiveArgs) -> Result<Exit, Failure> {
     let catalogue = catalogue(args.engine.services.as_deref())?;
     let only = known(&catalogue, &args.report.service)?;
     let rotation = Rotation::new(&args.rotate)?;
-    let stream = Stream::open(args.report.output.as_deref(), rotation, clock())?;
+    let document = args.report.format == Format::Json;
+    let stream = Stream::open(args.report.output.as_deref(), rotation, document, clock())?;
     let cannot_listen =
         |error: io::Error| Failure::refused(format!("cannot listen for signals: {error}"));
     let signals = Signals::listen().map_err(cannot_listen)?;

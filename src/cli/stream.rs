@@ -70,15 +70,17 @@ enum Target {
 }
 
 impl Stream {
-    /// Opens the file at `path`, else stdout. A file is added to: a run that is started again takes nothing away.
+    /// Opens the file at `path`, else stdout. A file of events is added to: a run that is started again takes nothing away. One of a whole `document` is
+    /// emptied.
     pub(crate) fn open(
         path: Option<&Path>,
         rotation: Rotation,
+        document: bool,
         now: Timestamp,
     ) -> Result<Self, Failure> {
         let target = match path.filter(|path| *path != Path::new("-")) {
             None => Target::Stdout,
-            Some(path) => open(path, now).map_err(|error| cannot_write(path, &error))?,
+            Some(path) => open(path, document, now).map_err(|error| cannot_write(path, &error))?,
         };
         Ok(Self { target, rotation })
     }
@@ -116,7 +118,7 @@ impl Stream {
     /// Opens the file again under its name: somebody moved the old one away.
     pub(crate) fn reopen(&mut self, now: Timestamp) -> Result<(), Failure> {
         if let Target::File { path, .. } = &self.target {
-            let again = open(path, now).map_err(|error| cannot_write(path, &error))?;
+            let again = open(path, false, now).map_err(|error| cannot_write(path, &error))?;
             self.target = again;
         }
         Ok(())
@@ -163,8 +165,11 @@ fn numbered(path: &Path, number: u32) -> PathBuf {
     name.into()
 }
 
-fn open(path: &Path, now: Timestamp) -> io::Result<Target> {
+fn open(path: &Path, empty: bool, now: Timestamp) -> io::Result<Target> {
     let file = OpenOptions::new().append(true).create(true).open(path)?;
+    if empty {
+        file.set_len(0)?;
+    }
     let bytes = file.metadata()?.len();
     Ok(Target::File {
         path: path.to_owned(),
@@ -204,7 +209,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("events");
         let rotation = words(&["filesize:1", "files:3"]).expect("good words");
-        let mut stream = Stream::open(Some(&path), rotation, at(0)).expect("opened");
+        let mut stream = Stream::open(Some(&path), rotation, false, at(0)).expect("opened");
         for letter in [b'a', b'b', b'c', b'd'] {
             stream.write(&[letter; 900], at(1)).expect("written");
         }
@@ -221,7 +226,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("events");
         let rotation = words(&["duration:60"]).expect("good words");
-        let mut stream = Stream::open(Some(&path), rotation, at(0)).expect("opened");
+        let mut stream = Stream::open(Some(&path), rotation, false, at(0)).expect("opened");
         stream.write(b"one\n", at(59)).expect("written");
         stream.write(b"two\n", at(60)).expect("written");
         assert_eq!(fs::read(&path).expect("the file"), b"two\n");
@@ -233,7 +238,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("events");
         let rotation = words(&[]).expect("good words");
-        let mut stream = Stream::open(Some(&path), rotation, at(0)).expect("opened");
+        let mut stream = Stream::open(Some(&path), rotation, false, at(0)).expect("opened");
         stream.write(b"one\n", at(1)).expect("written");
         fs::rename(&path, folder.path().join("moved")).expect("moved");
         stream.reopen(at(2)).expect("opened again");

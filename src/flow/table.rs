@@ -195,6 +195,8 @@ pub struct FlowTable<Rider> {
     swept_at: Timestamp,
     evicted: u64,
     evicted_tcp: u64,
+    opened: u64,
+    opened_tcp: u64,
     watch: Option<Watch>,
     /// Flows that outgrew their log and whose course is followed now.
     courses: usize,
@@ -247,6 +249,8 @@ impl<Rider> FlowTable<Rider> {
             swept_at: Timestamp(i64::MIN),
             evicted: 0,
             evicted_tcp: 0,
+            opened: 0,
+            opened_tcp: 0,
             watch: None,
             courses: 0,
         }
@@ -280,6 +284,12 @@ impl<Rider> FlowTable<Rider> {
     #[must_use]
     pub const fn evicted(&self) -> (u64, u64) {
         (self.evicted, self.evicted_tcp)
+    }
+
+    /// Flows that were ever held, and how many of them were TCP.
+    #[must_use]
+    pub const fn opened(&self) -> (u64, u64) {
+        (self.opened, self.opened_tcp)
     }
 
     /// Something of the place where the search for `hash` begins: asked for a whole batch ahead, so that the waits for memory overlap.
@@ -617,6 +627,8 @@ impl<Rider> FlowTable<Rider> {
             self.flows.push(flow)
         };
         self.live += 1;
+        self.opened += 1;
+        self.opened_tcp += u64::from(key.protocol == Protocol::Tcp);
         if self.live * 2 > self.slots.len() {
             self.grow();
         }
@@ -1162,6 +1174,97 @@ mod tests {
             desk.flows(10),
             [(1, 1, End::Open), (1, 0, End::Open), (1, 0, End::Open)]
         );
+    }
+
+    /// Keeps what is shown: packets of side A, of flows that go on.
+    #[derive(Default)]
+    struct Shown(Vec<u32>);
+
+    impl Sink<()> for Shown {
+        fn wants_packets(&self, _: &FlowKey, _: Option<&()>) -> bool {
+            true
+        }
+
+        fn wants_course(&self, _: &FlowKey, _: Option<&()>) -> bool {
+            true
+        }
+
+        fn take(&mut self, _: Finished<()>) {
+            panic!("nothing ended");
+        }
+
+        fn glance(&mut self, flow: Finished<()>) {
+            self.0.push(flow.outline.tallies.a.packets);
+        }
+    }
+
+    impl Desk {
+        fn watched(limit: usize) -> Self {
+            Self {
+                table: FlowTable::watched(limit, 10),
+                ..Self::new(limit)
+            }
+        }
+
+        /// What is shown at `seconds`, and how many flows were dropped for want of room.
+        fn changes(&mut self, seconds: i64, most: usize) -> (Vec<u32>, usize) {
+            let mut shown = Shown::default();
+            let now = Timestamp::new(seconds, 0);
+            let dropped = self.table.changes(now, most, &mut shown);
+            (shown.0, dropped.len())
+        }
+    }
+
+    #[test]
+    fn a_flow_is_shown_when_packets_came_to_it_and_not_again_until_more_come() {
+        let mut desk = Desk::watched(100);
+        desk.segment(0, 1, true, SYN, 5)
+            .segment(1, 1, true, SYN, 5)
+            .segment(1, 2, true, SYN, 5);
+        assert_eq!(desk.changes(2, 10).0, [2, 1]);
+        assert_eq!(desk.changes(3, 10).0, [0; 0]);
+        desk.segment(3, 2, true, SYN, 5);
+        assert_eq!(desk.changes(4, 10).0, [2]);
+        assert_eq!(desk.flows(5).len(), 2);
+    }
+
+    #[test]
+    fn those_that_wait_longest_are_shown_first_and_none_is_forgotten() {
+        let mut desk = Desk::watched(100);
+        for port in 1..=5 {
+            for _ in 0..port {
+                desk.segment(0, port, true, SYN, 5);
+            }
+        }
+        assert_eq!(desk.changes(1, 2).0, [1, 2]);
+        assert_eq!(desk.changes(1, 2).0, [3, 4]);
+        assert_eq!(desk.changes(1, 2).0, [5]);
+    }
+
+    #[test]
+    fn a_long_flow_is_shown_when_it_has_grown_or_fallen_silent() {
+        let mut desk = Desk::watched(100);
+        for _ in 0..80 {
+            desk.segment(10, 1, true, ACK, 5);
+        }
+        assert_eq!(desk.changes(10, 10).0.len(), 1);
+        desk.segment(10, 1, true, ACK, 5);
+        assert_eq!(desk.changes(10, 10).0, [0; 0], "one packet in eighty");
+        assert_eq!(desk.changes(11, 10).0.len(), 1, "silent for a second");
+        for _ in 0..11 {
+            desk.segment(11, 1, true, ACK, 5);
+        }
+        assert_eq!(desk.changes(11, 10).0.len(), 1, "an eighth");
+    }
+
+    #[test]
+    fn a_flow_that_is_dropped_for_want_of_room_is_told() {
+        let mut desk = Desk::watched(2);
+        for port in 1..=3 {
+            desk.segment(0, port, true, SYN, 5);
+        }
+        let (shown, dropped) = desk.changes(1, 10);
+        assert_eq!((shown.len(), dropped), (2, 1));
     }
 
     #[test]

@@ -146,17 +146,53 @@ impl NameBook {
             book.add(*address, Timestamp(i64::MIN), Address::default(), name);
         }
         for lookup in &lookups {
-            if let (DnsAnswer::Addresses(addresses), Some(answered)) =
-                (&lookup.answer, lookup.answered)
-            {
-                for address in addresses {
-                    book.add(*address, answered, lookup.client, &lookup.name);
-                }
-            }
+            book.learn(lookup);
         }
         book.lookups = lookups;
         book.spoken = true;
         book
+    }
+
+    /// Adds the names that follow from a lookup.
+    pub(super) fn learn(&mut self, lookup: &DnsLookup) {
+        if let (DnsAnswer::Addresses(addresses), Some(answered)) = (&lookup.answer, lookup.answered)
+        {
+            for address in addresses {
+                self.add(*address, answered, lookup.client, &lookup.name);
+            }
+        }
+    }
+
+    /// Leaves the addresses of a lookup their last `most` names.
+    pub(super) fn trim(&mut self, lookup: &DnsLookup, most: usize) {
+        if let DnsAnswer::Addresses(addresses) = &lookup.answer {
+            for address in addresses {
+                if let Some(names) = self.by_address.get_mut(address) {
+                    let surplus = names.len().saturating_sub(most);
+                    names.drain(..surplus);
+                }
+            }
+        }
+    }
+
+    /// Takes them away again.
+    pub(super) fn forget(&mut self, lookup: &DnsLookup) {
+        let DnsAnswer::Addresses(addresses) = &lookup.answer else {
+            return;
+        };
+        for address in addresses {
+            let Some(names) = self.by_address.get_mut(address) else {
+                continue;
+            };
+            names.retain(|named| {
+                Some(named.time) != lookup.answered
+                    || named.client != lookup.client
+                    || named.name != lookup.name
+            });
+            if names.is_empty() {
+                self.by_address.remove(address);
+            }
+        }
     }
 
     fn add(&mut self, address: Address, time: Timestamp, client: Address, name: &str) {

@@ -251,3 +251,37 @@ impl Dispatcher {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::Packet;
+
+    #[test]
+    fn what_a_worker_cannot_take_in_time_is_dropped_and_counted_to_the_packet() {
+        let (sender, jobs) = crossbeam_channel::bounded(1);
+        let (_give_back, empties) = crossbeam_channel::unbounded();
+        let mut dispatcher =
+            Dispatcher::new(vec![sender], empties, 1).impatient(Duration::from_millis(1));
+        // UDP from one port to another, 28 bytes of IPv4
+        let mut bytes = vec![0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0];
+        bytes.extend([192, 0, 2, 1, 192, 0, 2, 2, 0, 1, 0, 2, 0, 8, 0, 0]);
+        let packet = Packet {
+            captured: 28,
+            wire: 28,
+            link: LinkType::RAW,
+            ..Packet::default()
+        };
+        let batch = Batch {
+            bytes: Arc::new(bytes),
+            packets: vec![packet; 7],
+        };
+        for _ in 0..3 {
+            assert!(dispatcher.batch(&batch));
+        }
+        assert_eq!(dispatcher.dropped, 14);
+        assert_eq!(jobs.try_recv().map(|job| job.items.len()), Ok(7));
+        drop(jobs);
+        assert!(!dispatcher.batch(&batch), "nobody is left");
+    }
+}

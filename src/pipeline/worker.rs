@@ -58,6 +58,8 @@ pub(super) struct Told {
     pub(super) undecoded: UndecodedCounts,
     /// Flows held.
     pub(super) flows: usize,
+    /// Flows seen since the start, and how many of them were TCP.
+    pub(super) opened: (u64, u64),
     /// Flows dropped for want of room since the start, and how many of them were TCP.
     pub(super) evicted: (u64, u64),
     /// Ended flows that could not be told in time.
@@ -76,7 +78,8 @@ impl Told {
         for (place, count) in later.undecoded {
             *self.undecoded.entry(place).or_default() += count;
         }
-        (self.now, self.flows, self.evicted) = (later.now, later.flows, later.evicted);
+        (self.now, self.flows) = (later.now, later.flows);
+        (self.opened, self.evicted) = (later.opened, later.evicted);
         self.unjudged += later.unjudged + surplus as u64;
     }
 }
@@ -206,6 +209,8 @@ impl<'a> Worker<'a> {
             told.flows += table.len();
             let (flows, tcp) = table.evicted();
             told.evicted = (told.evicted.0 + flows, told.evicted.1 + tcp);
+            let (flows, tcp) = table.opened();
+            told.opened = (told.opened.0 + flows, told.opened.1 + tcp);
         }
         told.open = open.into_values().collect();
         told.ended = std::mem::replace(&mut self.gathered, Slab::new())

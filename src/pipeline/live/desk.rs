@@ -19,14 +19,26 @@ use super::docket::{Change, Docket, Item};
 /// blocking lasts three minutes at most by what is published, a user's retries as long as the user has patience.
 const HELD: i64 = 15 * 60 * 1_000_000_000;
 
-/// Most flows that are held to be judged. Past it the ended ones go first, by their last packet.
-const MOST_FLOWS: usize = 1 << 17;
+/// Most flows that are held to be judged, and how many are held however long that takes. Past it the ended ones go first, by their last packet.
+const MOST_FLOWS: usize = 1 << 16;
+const FEWEST_FLOWS: usize = 1 << 12;
 
-/// Most memory that details of flows may take, in bytes as reckoned by [`weight`]. Past it those of ended flows go first.
-const MOST_DETAIL: usize = 192 << 20;
+/// Most memory that details of flows may take, in bytes as reckoned by [`weight`], and how much they may take however long judging takes. Past it
+/// those of ended flows go first, and of these the ones in which nothing was found.
+const MOST_DETAIL: usize = 96 << 20;
+const LEAST_DETAIL: usize = 16 << 20;
+
+/// An assessment that takes longer makes the desk hold less, in nanoseconds: what is due must be told within a second.
+const TOO_LONG: i64 = 200_000_000;
 
 /// Most DNS lookups that are held; the earliest go first.
 const MOST_LOOKUPS: usize = 20_000;
+
+/// Most names that one address keeps, the last ones.
+const MOST_NAMES: usize = 64;
+
+/// How often the list of lookups is made anew for whoever reports, in nanoseconds.
+const LISTED: i64 = 5_000_000_000;
 
 /// Most periods of loss that are held apart; the earliest are joined.
 const MOST_LOSSES: usize = 256;
@@ -132,7 +144,10 @@ pub(super) struct Desk<'a> {
     next_id: u64,
     lookups: BTreeMap<LookupKey, DnsLookup>,
     book: NameBook,
-    book_is_old: bool,
+    /// The lookups in order, as of when they were listed last, and whether any came since.
+    listed: Vec<DnsLookup>,
+    listed_at: Timestamp,
+    list_is_old: bool,
     docket: Docket,
     rates: Rates,
     pub(super) past: Past,
@@ -142,6 +157,8 @@ pub(super) struct Desk<'a> {
     /// Duplicates of flows that are not held any more, by capture.
     duplicates: BTreeMap<u16, u64>,
     detail: usize,
+    /// Most flows and most detail that are held at present.
+    most: (usize, usize),
     /// Level from which findings are told.
     least: Level,
 }
@@ -155,7 +172,9 @@ impl<'a> Desk<'a> {
             next_id: 1,
             lookups: BTreeMap::new(),
             book: NameBook::default(),
-            book_is_old: false,
+            listed: Vec::new(),
+            listed_at: Timestamp(i64::MIN),
+            list_is_old: false,
             docket: Docket::default(),
             rates: Rates::default(),
             past: Past::default(),
@@ -164,6 +183,7 @@ impl<'a> Desk<'a> {
             undecoded: UndecodedCounts::new(),
             duplicates: BTreeMap::new(),
             detail: 0,
+            most: (MOST_FLOWS, MOST_DETAIL),
             least,
         }
     }
@@ -171,11 +191,6 @@ impl<'a> Desk<'a> {
     /// Flows that are held.
     pub(super) fn flows(&self) -> usize {
         self.held.len()
-    }
-
-    /// Flows seen so far, those that were dropped for want of room left out.
-    pub(super) fn all_flows(&self) -> u64 {
-        self.past.flows + self.held.len() as u64
     }
 
     /// Findings that stand, by service and kind.
@@ -207,6 +222,18 @@ impl<'a> Desk<'a> {
     pub(super) fn add_undecoded(&mut self, counts: UndecodedCounts) {
         for (place, count) in counts {
             *self.undecoded.entry(place).or_default() += count;
+        }
+    }
+
+    /// An assessment took so many nanoseconds: holds less where that was too long, and more again where it was not.
+    pub(super) fn took(&mut self, nanos: i64) {
+        let (flows, detail) = &mut self.most;
+        if nanos > TOO_LONG {
+            *flows = (self.held.len().min(*flows) / 4 * 3).max(FEWEST_FLOWS);
+            *detail = (self.detail.min(*detail) / 4 * 3).max(LEAST_DETAIL);
+        } else if nanos < TOO_LONG / 2 {
+            *flows = (*flows + *flows / 32).min(MOST_FLOWS);
+            *detail = (*detail + *detail / 32).min(MOST_DETAIL);
         }
     }
 
@@ -290,11 +317,18 @@ impl<'a> Desk<'a> {
         if lookup.answer_frame.is_some() {
             // it was unanswered when it was last told
             let open = (key.0, key.1, key.2.clone(), key.3, None);
-            self.book_is_old |= self.lookups.remove(&open).is_some();
+            self.list_is_old |= self.lookups.remove(&open).is_some();
         }
-        self.book_is_old |= self.lookups.insert(key, lookup).is_none();
-        if self.lookups.len() > MOST_LOOKUPS {
-            self.lookups.pop_first();
+        if let std::collections::btree_map::Entry::Vacant(place) = self.lookups.entry(key) {
+            self.book.learn(&lookup);
+            self.book.trim(&lookup, MOST_NAMES);
+            place.insert(lookup);
+            self.list_is_old = true;
+        }
+        if self.lookups.len() > MOST_LOOKUPS
+            && let Some((_, lookup)) = self.lookups.pop_first()
+        {
+            self.book.forget(&lookup);
         }
     }
 
@@ -312,9 +346,10 @@ impl<'a> Desk<'a> {
     fn prune(&mut self, now: Timestamp) {
         let old = |held: &Held| !held.open && now.since(held.flow.summary.last) > HELD;
         self.fold(old);
-        if self.held.len() > MOST_FLOWS {
+        let (most_flows, most_detail) = self.most;
+        if self.held.len() > most_flows {
             // an eighth more than needed, so that this is done seldom
-            let surplus = self.held.len() - MOST_FLOWS + MOST_FLOWS / 8;
+            let surplus = self.held.len() - most_flows + most_flows / 8;
             let mut order: Vec<(bool, Timestamp)> = (self.held.iter())
                 .map(|held| (held.open, held.flow.summary.last))
                 .collect();
@@ -327,19 +362,17 @@ impl<'a> Desk<'a> {
                 self.remove(|held| held.open && (held.open, held.flow.summary.last) < last);
             }
         }
-        if self.detail > MOST_DETAIL {
+        if self.detail > most_detail {
             let mut order: Vec<(bool, bool, Timestamp, usize)> = (self.held.iter().enumerate())
                 .filter(|(_, held)| held.weight > 0)
                 .map(|(place, held)| {
-                    let messenger = self
-                        .catalogue
-                        .is_messenger(crate::service::ServiceId(held.flow.summary.service));
-                    (held.open, messenger, held.flow.summary.last, place)
+                    let found = held.judgement == Judgement::Interfered;
+                    (held.open, found, held.flow.summary.last, place)
                 })
                 .collect();
             order.sort_unstable();
             for (.., place) in order {
-                if self.detail <= MOST_DETAIL - MOST_DETAIL / 8 {
+                if self.detail <= most_detail - most_detail / 8 {
                     break;
                 }
                 if let Some(held) = self.held.get_mut(place) {
@@ -369,7 +402,7 @@ impl<'a> Desk<'a> {
         &mut self,
         now: Timestamp,
         files: Vec<CaptureFile>,
-        rates_too: bool,
+        (rates_too, over): (bool, bool),
     ) -> Judged {
         self.prune(now);
         self.name();
@@ -382,7 +415,12 @@ impl<'a> Desk<'a> {
             .filter(|loss| now.since(loss.to) <= HELD)
             .map(|loss| loss.packets)
             .sum();
-        around.lookups = std::mem::take(&mut self.book.lookups);
+        // detectors do not ask for them
+        if self.list_is_old && (over || now.since(self.listed_at) >= LISTED) {
+            self.listed = self.lookups.values().cloned().collect();
+            (self.listed_at, self.list_is_old) = (now, false);
+        }
+        around.lookups = std::mem::take(&mut self.listed);
         for held in &mut self.held {
             if held.open
                 && let Some(detail) = &mut held.flow.detail
@@ -464,14 +502,11 @@ impl<'a> Desk<'a> {
                 held.flow.detail = Some(Box::new(facts.detail));
             }
         }
-        self.book.lookups = analysis.around.lookups;
+        self.listed = analysis.around.lookups;
     }
 
     /// Names flows that only DNS or their siblings can name, from the beginning: what was the best guess may have a better one by now.
     fn name(&mut self) {
-        if std::mem::take(&mut self.book_is_old) {
-            self.book = NameBook::new(self.lookups.values().cloned().collect(), &[]);
-        }
         for held in &mut self.held {
             if !held.flow.named && held.flow.summary.service != held.own_service {
                 held.flow.summary.service = held.own_service;
@@ -508,9 +543,178 @@ impl<'a> Desk<'a> {
     }
 }
 
-/// About how many bytes a detail holds.
+/// About how many bytes a detail holds: its names, which are short, are reckoned as two kilobytes.
 fn weight(detail: &Detail) -> usize {
     let packets = detail.packets.len() + detail.resets.len() + detail.icmp.len();
     let events = (detail.transfer.as_ref()).map_or(0, |transfer| transfer.events.len());
-    size_of::<Detail>() + packets * size_of::<PacketFact>() + events * size_of::<Event>()
+    size_of::<Detail>() + 2_048 + packets * size_of::<PacketFact>() + events * size_of::<Event>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::Summary;
+    use crate::types::{Address, Endpoint, FlowKey, Protocol};
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::new(seconds, 0)
+    }
+
+    /// A flow whose first packet came at `first` and whose last at `last`, with `packets` of its client.
+    fn flow(first: i64, last: i64, packets: u32) -> Gathered {
+        let end = |port| Endpoint {
+            address: Address::v4([192, 0, 2, 1]),
+            port,
+        };
+        let mut summary = Summary {
+            key: FlowKey {
+                a: end(40_000),
+                b: end(443),
+                protocol: Protocol::Tcp,
+            },
+            first: at(first),
+            last: at(last),
+            first_frame: Frame::new(0, first.unsigned_abs()),
+            ..Summary::default()
+        };
+        summary.up.packets = packets;
+        Gathered {
+            summary,
+            detail: None,
+            judged: false,
+            named: true,
+            silent: false,
+        }
+    }
+
+    fn with_desk(test: impl FnOnce(&mut Desk<'_>)) {
+        let settings = Settings::default();
+        test(&mut Desk::new(
+            &settings,
+            Catalogue::builtin(),
+            Level::Likely,
+        ));
+    }
+
+    fn judge(desk: &mut Desk<'_>, seconds: i64) -> Judged {
+        desk.judge(at(seconds), vec![CaptureFile::default()], (true, true))
+    }
+
+    #[test]
+    fn a_flow_that_goes_on_is_one_flow_and_keeps_its_number() {
+        with_desk(|desk| {
+            for (packets, over) in [(1, false), (5, false), (9, true)] {
+                let told = if over {
+                    Told {
+                        ended: vec![flow(10, 20, packets)],
+                        ..Told::default()
+                    }
+                } else {
+                    Told {
+                        open: vec![flow(10, 20, packets)],
+                        ..Told::default()
+                    }
+                };
+                desk.take(told);
+            }
+            // a glance that was made before the end changes nothing
+            desk.take(Told {
+                open: vec![flow(10, 15, 7)],
+                ..Told::default()
+            });
+            let judged = judge(desk, 30);
+            assert_eq!(judged.flow_ids, [1]);
+            assert_eq!(judged.analysis.around.flows[0].up.packets, 9);
+        });
+    }
+
+    #[test]
+    fn flows_stand_by_their_first_packets_whenever_they_are_told() {
+        with_desk(|desk| {
+            for first in [30, 10, 20] {
+                desk.take(Told {
+                    open: vec![flow(first, 40, 1)],
+                    ..Told::default()
+                });
+            }
+            let judged = judge(desk, 50);
+            let firsts: Vec<Timestamp> = (judged.analysis.around.flows.iter())
+                .map(|flow| flow.first)
+                .collect();
+            assert_eq!(firsts, [at(10), at(20), at(30)]);
+            assert_eq!(judged.flow_ids, [2, 3, 1]);
+        });
+    }
+
+    #[test]
+    fn what_ended_long_ago_is_let_go_and_counts_on() {
+        with_desk(|desk| {
+            desk.take(Told {
+                open: vec![flow(1, 2, 1)],
+                ended: vec![flow(10, 20, 1), flow(11, 5_000, 1)],
+                ..Told::default()
+            });
+            let judged = judge(desk, 5_010);
+            assert_eq!(
+                judged.flow_ids,
+                [1, 3],
+                "the open one stays, whatever its age"
+            );
+            assert_eq!((desk.past.flows, desk.flows()), (1, 2));
+        });
+    }
+
+    #[test]
+    fn a_flow_that_was_dropped_for_want_of_room_is_not_judged() {
+        with_desk(|desk| {
+            let gone = flow(10, 20, 1);
+            let rank = gone.rank();
+            desk.take(Told {
+                open: vec![gone],
+                ..Told::default()
+            });
+            desk.take(Told {
+                dropped: vec![rank],
+                ..Told::default()
+            });
+            assert_eq!(desk.flows(), 0);
+        });
+    }
+
+    #[test]
+    fn a_slow_assessment_makes_the_desk_hold_less_and_a_quick_one_more() {
+        with_desk(|desk| {
+            for _ in 0..100 {
+                desk.took(TOO_LONG + 1);
+            }
+            assert_eq!(desk.most, (FEWEST_FLOWS, LEAST_DETAIL));
+            for _ in 0..1_000 {
+                desk.took(1);
+            }
+            assert_eq!(desk.most, (MOST_FLOWS, MOST_DETAIL));
+        });
+    }
+
+    #[test]
+    fn losses_are_counted_exactly_and_their_periods_are_bounded() {
+        with_desk(|desk| {
+            let loss = |from, to, packets| Loss {
+                from: at(from),
+                to: at(to),
+                packets,
+            };
+            desk.lose(loss(1, 2, 3));
+            desk.lose(loss(2, 4, 5));
+            assert_eq!(desk.losses, [loss(1, 4, 8)]);
+            for second in 1..=2_000 {
+                desk.lose(loss(10 * second, 10 * second + 1, 1));
+            }
+            assert_eq!(desk.losses.len(), MOST_LOSSES);
+            let sum: u64 = desk.losses.iter().map(|loss| loss.packets).sum();
+            assert_eq!((sum, desk.lost), (2_008, 2_008));
+            let judged = judge(desk, 20_010);
+            let note = &judged.analysis.assessment.notes[0];
+            assert!(note.text.contains("lost 2008 packets"), "{}", note.text);
+        });
+    }
 }

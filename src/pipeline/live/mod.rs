@@ -36,7 +36,7 @@ use crate::capture::{Batch, CaptureFile};
 use crate::detect::{Level, Past};
 use crate::facts::Loss;
 use crate::service::Catalogue;
-use crate::types::Timestamp;
+use crate::types::{Protocol, Timestamp};
 
 /// Where the packets of a run that goes on come from.
 pub trait Source: Send {
@@ -351,6 +351,7 @@ fn attend(
             desk.back(judged.analysis);
             let ended = clock();
             sums.assessment_ns = ended.since(started).max(0);
+            desk.took(sums.assessment_ns);
             if rates_too {
                 rates_at = started.plus((sums.assessment_ns * RATES_REST).clamp(RATES, MOST_REST));
             }
@@ -366,6 +367,7 @@ fn attend(
 struct Sums {
     now: Vec<Timestamp>,
     flows: Vec<usize>,
+    opened: Vec<(u64, u64)>,
     evicted: Vec<(u64, u64)>,
     unjudged: u64,
     assessment_ns: i64,
@@ -377,6 +379,7 @@ impl Sums {
         Self {
             now: vec![Timestamp(i64::MIN); threads],
             flows: vec![0; threads],
+            opened: vec![(0, 0); threads],
             evicted: vec![(0, 0); threads],
             unjudged: 0,
             assessment_ns: 0,
@@ -385,12 +388,14 @@ impl Sums {
     }
 
     fn take(&mut self, place: usize, told: &Told) {
-        if let (Some(now), Some(flows), Some(evicted)) = (
+        if let (Some(now), Some(flows), Some(opened), Some(evicted)) = (
             self.now.get_mut(place),
             self.flows.get_mut(place),
+            self.opened.get_mut(place),
             self.evicted.get_mut(place),
         ) {
-            (*now, *flows, *evicted) = (told.now, told.flows, told.evicted);
+            (*now, *flows) = (told.now, told.flows);
+            (*opened, *evicted) = (told.opened, told.evicted);
         }
         self.unjudged += told.unjudged;
     }
@@ -404,10 +409,18 @@ impl Sums {
             .unwrap_or(Timestamp(i64::MIN))
     }
 
-    fn evicted(&self) -> (u64, u64) {
-        let sum = |sum: (u64, u64), one: &(u64, u64)| (sum.0 + one.0, sum.1 + one.1);
-        self.evicted.iter().fold((0, 0), sum)
+    fn opened(&self) -> (u64, u64) {
+        sum(&self.opened)
     }
+
+    fn evicted(&self) -> (u64, u64) {
+        sum(&self.evicted)
+    }
+}
+
+fn sum(pairs: &[(u64, u64)]) -> (u64, u64) {
+    let sum = |sum: (u64, u64), one: &(u64, u64)| (sum.0 + one.0, sum.1 + one.1);
+    pairs.iter().fold((0, 0), sum)
 }
 
 /// Judges, and shows.
@@ -444,7 +457,7 @@ fn judge(
         let dropped = file.dropped.unwrap_or_default();
         file.dropped = Some(dropped + status.dropped_by_us);
     }
-    let mut judged = desk.judge(now, files, rates_too);
+    let mut judged = desk.judge(now, files, (rates_too, over));
     (
         judged.analysis.evicted_flows,
         judged.analysis.evicted_tcp_flows,
@@ -455,7 +468,7 @@ fn judge(
     status.lag_ns = sums.lag_ns;
     status.flows = sums.flows.iter().map(|flows| *flows as u64).sum();
     status.judged_flows = desk.flows() as u64;
-    status.all_flows = desk.all_flows() + sums.evicted().0;
+    status.all_flows = sums.opened().0;
     status.evicted_flows = sums.evicted();
     status.unjudged_flows = sums.unjudged;
     for (service, kind, level) in desk.standing() {
@@ -463,6 +476,14 @@ fn judge(
             *status.findings.entry((service, kind)).or_default() += 1;
         }
     }
+    // every flow that was seen counts, whether it is held, was, or ended before it could be
+    let held = &judged.analysis.around.flows;
+    let held_tcp = (held.iter()).filter(|flow| flow.key.protocol == Protocol::Tcp);
+    let past = Past {
+        flows: (sums.opened().0).saturating_sub(sums.evicted().0 + held.len() as u64),
+        tcp_flows: (sums.opened().1).saturating_sub(sums.evicted().1 + held_tcp.count() as u64),
+        ..desk.past.clone()
+    };
     see(&Sight {
         status: &status,
         analysis: &judged.analysis,
@@ -470,7 +491,7 @@ fn judge(
         finding_ids: &judged.finding_ids,
         ended: &judged.ended,
         changes: &judged.changes,
-        past: &desk.past,
+        past: &past,
         news: &news,
         over,
     });
