@@ -15,7 +15,7 @@ use divan::counter::{BytesCount, ItemsCount};
 use dpiscope::application::StreamRecogniser;
 use dpiscope::capture::{Batch, LinkType, Options, Run};
 use dpiscope::decode::{Decoded, Peel, decode, peel};
-use dpiscope::flow::{Datagram, Finished, FlowTable, Sink};
+use dpiscope::flow::{Datagram, Finished, FlowRef, FlowTable, Sink};
 use dpiscope::service::{Catalogue, Clue};
 use dpiscope::types::{Endpoint, FlowKey, Frame, Protocol, Side, Timestamp};
 use support::{Conversation, Dice, client_hello};
@@ -135,6 +135,7 @@ fn flow_update(bencher: Bencher, flows: u32) {
             let (time, frame) = (Timestamp(number as i64 * 1000), Frame::new(0, number));
             black_box(table.packet(
                 *hash,
+                FlowRef::default(),
                 time,
                 frame,
                 [0; 2],

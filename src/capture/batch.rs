@@ -21,7 +21,14 @@ pub struct Packet {
     pub wire: u32,
     /// What its first bytes are.
     pub link: LinkType,
+    /// Which of its file's [`interfaces`](super::CaptureFile::interfaces) captured it.
+    pub interface: u16,
 }
+
+const _: () = assert!(
+    size_of::<Packet>() == 32,
+    "two descriptors share a cache line"
+);
 
 /// Some records in the order of the source, over bytes that they share.
 ///

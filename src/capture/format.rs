@@ -1,6 +1,8 @@
+use std::borrow::Cow;
+
 use super::pcap::Pcap;
 use super::pcapng::Pcapng;
-use super::{LinkType, Packet};
+use super::{CaptureInterface, LinkType, Packet};
 use crate::types::Address;
 
 /// Why a walk over the records stopped.
@@ -77,6 +79,14 @@ impl Format {
         match self {
             Self::Pcap(pcap) => vec![pcap.link()],
             Self::Pcapng(pcapng) => pcapng.links().to_vec(),
+        }
+    }
+
+    /// The interfaces described so far.
+    pub(super) fn interfaces(&self) -> Cow<'_, [CaptureInterface]> {
+        match self {
+            Self::Pcap(pcap) => Cow::Owned(vec![pcap.interface()]),
+            Self::Pcapng(pcapng) => Cow::Borrowed(pcapng.described()),
         }
     }
 

@@ -9,7 +9,7 @@ use super::filter::Filter;
 use super::source::{BATCH, Source};
 use super::stream::Stream;
 use super::window::BUFFER;
-use super::{Batch, CaptureError, CaptureFile, Packet};
+use super::{Batch, CaptureError, CaptureFile, CaptureInterface, Packet};
 use crate::types::Timestamp;
 
 /// Packets of one file in a row that are handed on without copying; shorter runs of several files are gathered in one buffer.
@@ -271,6 +271,16 @@ impl Run {
             self.gathered.push(buffer);
         }
         !batch.packets.is_empty()
+    }
+
+    /// What the file of a packet that has just been handed on says of its interface.
+    #[must_use]
+    pub fn interface(&self, packet: &Packet) -> Option<CaptureInterface> {
+        match &self.inputs.get(usize::from(packet.frame.capture()))?.state {
+            State::Waiting => None,
+            State::Open(source) => source.interface(packet.interface),
+            State::Ended(file) => file.interfaces.get(usize::from(packet.interface)).cloned(),
+        }
     }
 
     /// What was read of each capture, in the order given.

@@ -34,19 +34,25 @@ mod fuzz;
 #[cfg(feature = "live")]
 mod interfaces;
 mod link_type;
+#[cfg(feature = "live")]
+mod live;
 mod merge;
 mod pcap;
 mod pcapng;
 mod source;
 mod stream;
 mod window;
+mod write;
 
 pub use batch::{Batch, LinkType, Packet};
 pub use error::CaptureError;
 pub use fuzz::assert_reads;
 #[cfg(feature = "live")]
 pub use interfaces::{Interface, interfaces};
+#[cfg(feature = "live")]
+pub use live::{Drops, Heard, Listener, LiveOptions};
 pub use merge::{Options, Run};
+pub use write::PcapngWriter;
 
 use crate::types::{Address, Timestamp};
 
@@ -75,8 +81,27 @@ pub struct CaptureFile {
     pub sha256: Option<String>,
     /// One sentence each, with the byte offset where a place in the file is meant.
     pub warnings: Vec<String>,
+    /// The interfaces that the source describes, in its order; one for a pcap. The first [`CaptureFile::MOST_INTERFACES`].
+    pub interfaces: Vec<CaptureInterface>,
     /// Host names that the file itself carries (pcapng name resolution blocks).
     pub host_names: Vec<(Address, String)>,
+}
+
+impl CaptureFile {
+    /// Most interfaces whose descriptions are kept of one file: a block of 20 bytes must not take more than that for ever.
+    pub const MOST_INTERFACES: usize = 4096;
+}
+
+/// An interface as a capture file describes it.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct CaptureInterface {
+    /// What the first bytes of its packets are.
+    pub link: LinkType,
+    /// The most bytes that were captured of a packet; 0 where there was no limit.
+    pub snap_length: u32,
+    /// The options of its pcapng block that say the same in either byte order, with their codes: name, description, addresses, filter, system,
+    /// hardware, FCS length.
+    pub options: Vec<(u16, Vec<u8>)>,
 }
 
 #[cfg(test)]

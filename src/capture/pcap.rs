@@ -1,6 +1,6 @@
 use super::fields::{Fields, word};
 use super::format::{Stop, Walked};
-use super::{LinkType, Packet};
+use super::{CaptureInterface, LinkType, Packet};
 use crate::types::{Frame, Timestamp};
 
 /// Bytes of the file header (draft-ietf-opsawg-pcap, section 4).
@@ -33,6 +33,7 @@ pub(super) struct Pcap {
     /// Bytes of a record header: 16, or more in old patched libpcaps.
     record_header: usize,
     link: LinkType,
+    snap_length: u32,
     /// What the file is called after wiretap's words.
     pub(super) name: &'static str,
     /// Bytes that the file header takes.
@@ -58,15 +59,17 @@ impl Pcap {
         if bytes.len() < header {
             return None;
         }
-        let (version, network) = (bytes.get(4..)?, bytes.get(20..)?);
-        let ((major, minor), network) = if magic.big_endian {
+        let (version, snap_length, network) = (bytes.get(4..)?, bytes.get(16..)?, bytes.get(20..)?);
+        let ((major, minor), snap_length, network) = if magic.big_endian {
             (
                 version_of(Fields::<true>(version))?,
+                Fields::<true>(snap_length).word()?,
                 Fields::<true>(network).word()?,
             )
         } else {
             (
                 version_of(Fields::<false>(version))?,
+                Fields::<false>(snap_length).word()?,
                 Fields::<false>(network).word()?,
             )
         };
@@ -92,6 +95,7 @@ impl Pcap {
             },
             record_header: 16,
             link: LinkType(link),
+            snap_length,
             name: magic.name,
             header,
             warnings,
@@ -112,6 +116,15 @@ impl Pcap {
 
     pub(super) const fn link(&self) -> LinkType {
         self.link
+    }
+
+    /// The one interface that a pcap has.
+    pub(super) fn interface(&self) -> CaptureInterface {
+        CaptureInterface {
+            link: self.link,
+            snap_length: self.snap_length,
+            options: Vec::new(),
+        }
     }
 
     /// Whether the first records make sense with headers of `record_header` bytes. One record alone does so for a long header only where it
@@ -210,6 +223,7 @@ impl Pcap {
                 captured: record.captured,
                 wire: record.wire,
                 link,
+                interface: 0,
             });
             used += record_header + captured;
         };

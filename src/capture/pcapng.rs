@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use super::fields::{Fields, word};
 use super::format::{Stop, Walked};
-use super::{LinkType, Packet};
+use super::{CaptureFile, CaptureInterface, LinkType, Packet};
 use crate::types::{Address, Frame, Timestamp};
 
 /// Block types (draft-ietf-opsawg-pcapng, section 10.1).
@@ -34,6 +34,13 @@ const MAX_HOST_NAMES: usize = 1 << 20;
 
 /// The longest host name kept, in bytes (RFC 1035, section 2.3.4).
 const MAX_HOST_NAME: usize = 255;
+
+/// Options of an interface that are kept: name, description, addresses, filter, system, FCS length and hardware (draft-ietf-opsawg-pcapng, section
+/// 4.2). What depends on the byte order is left out.
+const KEPT: &[u16] = &[2, 3, 4, 5, 6, 7, 11, 12, 13, 15];
+
+/// Bytes of options that are kept of one interface.
+const MAX_DESCRIPTION: usize = 1024;
 
 /// From ticks of an interface to nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -75,6 +82,8 @@ impl Scale {
 /// What an interface description block says, and the last statistics of that interface.
 #[derive(Clone, Copy, Debug)]
 struct Interface {
+    /// Its place among all that the file describes.
+    place: u16,
     link: LinkType,
     max_captured: usize,
     snap_length: u32,
@@ -92,6 +101,8 @@ pub(super) struct Pcapng {
     frames: u64,
     big_endian: bool,
     interfaces: Vec<Interface>,
+    /// What the interfaces of all sections say of themselves.
+    described: Vec<CaptureInterface>,
     links: Vec<LinkType>,
     links_seen: BTreeSet<LinkType>,
     /// Packets lost in the sections before this one.
@@ -119,6 +130,7 @@ impl Pcapng {
             frames: 0,
             big_endian: false,
             interfaces: Vec::new(),
+            described: Vec::new(),
             links: Vec::new(),
             links_seen: BTreeSet::new(),
             dropped_before: None,
@@ -132,6 +144,10 @@ impl Pcapng {
 
     pub(super) fn links(&self) -> &[LinkType] {
         &self.links
+    }
+
+    pub(super) fn described(&self) -> &[CaptureInterface] {
+        &self.described
     }
 
     pub(super) const fn is_untimed(&self) -> bool {
@@ -363,6 +379,7 @@ impl Pcapng {
         }
         let link = LinkType(link);
         let mut interface = Interface {
+            place: u16::try_from(self.described.len()).unwrap_or(u16::MAX),
             link,
             max_captured: link.max_captured(),
             snap_length,
@@ -370,7 +387,17 @@ impl Pcapng {
             offset: 0,
             dropped: None,
         };
+        let mut described = CaptureInterface {
+            link,
+            snap_length,
+            options: Vec::new(),
+        };
+        let mut room = MAX_DESCRIPTION;
         for (code, value) in fields.options() {
+            if KEPT.contains(&code) && value.len() <= room {
+                room -= value.len();
+                described.options.push((code, value.to_vec()));
+            }
             match (code, value) {
                 // if_tsresol
                 (9, &[resolution, ..]) => interface.scale = Scale::of(resolution),
@@ -384,6 +411,9 @@ impl Pcapng {
             }
         }
         self.interfaces.push(interface);
+        if self.described.len() < CaptureFile::MOST_INTERFACES {
+            self.described.push(described);
+        }
         if self.links_seen.insert(link) {
             self.links.push(link);
         }
@@ -488,6 +518,7 @@ impl Pcapng {
             captured: described.captured,
             wire: described.wire,
             link: interface.link,
+            interface: interface.place,
         });
         Ok(data.get(captured.next_multiple_of(4)..).unwrap_or_default())
     }
@@ -525,6 +556,7 @@ impl Pcapng {
             captured,
             wire,
             link: interface.link,
+            interface: interface.place,
         });
         Ok(())
     }

@@ -5,7 +5,7 @@ use super::filter::Filter;
 use super::format::{Format, Stop};
 use super::stream::{Stream, hex};
 use super::window::Window;
-use super::{CaptureError, CaptureFile, Packet};
+use super::{CaptureError, CaptureFile, CaptureInterface, Packet};
 use crate::types::Timestamp;
 
 /// Packets that one batch holds at most: what a worker can keep in its cache, and enough that handing over costs nothing.
@@ -75,6 +75,12 @@ impl Source {
             source.stop_short("cut short: the file ends inside its header");
         }
         Ok(source)
+    }
+
+    /// The interface at `place` of those that the file describes.
+    pub(super) fn interface(&self, place: u16) -> Option<CaptureInterface> {
+        let interfaces = self.format.as_ref()?.interfaces();
+        interfaces.get(usize::from(place)).cloned()
     }
 
     /// Reads on without a filter.
@@ -200,6 +206,7 @@ impl Source {
         if let Some(format) = self.format.as_mut() {
             self.facts.format = format.name().to_owned();
             self.facts.dropped = format.dropped();
+            self.facts.interfaces = format.interfaces().into_owned();
             self.facts.host_names = format.take_host_names();
             self.facts.warnings.extend(format.take_warnings());
             self.facts.link_types = format

@@ -11,8 +11,10 @@ use dpiscope::report::{self, CaptureInput, Input, Look, Report};
 use dpiscope::service::Catalogue;
 
 use super::args::{AnalyzeArgs, Format, ReportArgs};
+use super::evidence::Evidence;
 use super::output::{Output, colour_allowed};
 use super::progress::Progress;
+use super::sandbox::{self, Needs};
 use super::services::{catalogue, known};
 use super::signals::Signals;
 use super::{Exit, Failure, say};
@@ -24,6 +26,9 @@ pub(crate) fn run(args: &AnalyzeArgs) -> Result<Exit, Failure> {
     let catalogue = catalogue(args.engine.services.as_deref())?;
     let shape = Shape::new(&args.report, &catalogue)?;
     let output = Output::open(args.report.output.as_deref(), &paths)?;
+    let evidence = (args.write.as_deref())
+        .map(|path| Evidence::open(path, &paths, args.report.output.as_deref()))
+        .transpose()?;
     let options = Options {
         filter: args.filter.clone(),
         count: args.count,
@@ -32,6 +37,18 @@ pub(crate) fn run(args: &AnalyzeArgs) -> Result<Exit, Failure> {
     };
     let signals = Signals::listen()
         .map_err(|error| Failure::refused(format!("cannot listen for signals: {error}")))?;
+    let settings = args.engine.settings(args.report.flows);
+    if !args.no_sandbox {
+        let granted = sandbox::enter(&Needs {
+            read: readable(args, &paths),
+            ..Needs::default()
+        });
+        if args.verbose {
+            for line in granted {
+                say(&format!("dpiscope: sandbox: {line}"));
+            }
+        }
+    }
     let (run, unreadable) = Run::open(&paths, &options);
     if run.captures() == 0 {
         let lines: Vec<String> = unreadable.iter().map(ToString::to_string).collect();
@@ -45,7 +62,7 @@ pub(crate) fn run(args: &AnalyzeArgs) -> Result<Exit, Failure> {
     let progress = Progress::start(!args.report.quiet && !args.no_progress);
     let analysis = pipeline::analyze(
         run,
-        &args.engine.settings(args.report.flows),
+        &settings,
         &catalogue,
         &signals.stop,
         &mut |bytes, total, packets| progress.tell(bytes, total, packets),
@@ -58,11 +75,39 @@ pub(crate) fn run(args: &AnalyzeArgs) -> Result<Exit, Failure> {
         warn(&analysis);
     }
     shape.write(&analysis, &output)?;
+    let mut missing = 0;
+    if let Some(evidence) = &evidence {
+        let again = Options {
+            hash: false,
+            ..options
+        };
+        let input = shape.input(&analysis);
+        let written =
+            evidence.write(&Report::new(&input), &input, &paths, &again, &signals.stop)?;
+        missing = written.missing;
+        if args.verbose {
+            say(&format!("dpiscope: {}", evidence.tell(&written)));
+        }
+        if missing > 0 && !args.report.quiet && signals.came().is_none() {
+            say(&format!(
+                "dpiscope: {}: {missing} packets that findings cite were not met again; the captures changed while they were read",
+                evidence.path().display()
+            ));
+        }
+    }
     Ok(match signals.came() {
         Some(signal) => Exit::Interrupted(signal),
+        None if missing > 0 => Exit::Partial,
         None if is_partial(&analysis) || !unreadable.is_empty() => Exit::Partial,
         None => shape.exit(&analysis),
     })
+}
+
+/// What is opened to be read from now on: the captures, and where filters have their words from.
+fn readable(args: &AnalyzeArgs, paths: &[PathBuf]) -> Vec<PathBuf> {
+    let words = ["/etc/services", "/etc/protocols", "/etc/ethers"];
+    let words = args.filter.iter().flat_map(|_| words.map(PathBuf::from));
+    paths.iter().cloned().chain(words).collect()
 }
 
 fn refuse_what_cannot_be(args: &AnalyzeArgs, paths: &[PathBuf]) -> Result<(), Failure> {
@@ -87,12 +132,6 @@ fn refuse_what_cannot_be(args: &AnalyzeArgs, paths: &[PathBuf]) -> Result<(), Fa
             "-f needs libpcap, which this build has not; build with the feature `live`",
         ));
     }
-    if let Some(path) = &args.write {
-        return Err(Failure::refused(format!(
-            "-w {}: writing evidence captures is not yet available in this version; leave -w out",
-            path.display()
-        )));
-    }
     Ok(())
 }
 
@@ -114,19 +153,24 @@ impl<'a> Shape<'a> {
         })
     }
 
-    /// Writes the report.
-    pub(crate) fn write(&self, analysis: &Analysis, output: &Output) -> Result<(), Failure> {
+    /// What the report is made from.
+    fn input<'b>(&'b self, analysis: &'b Analysis) -> Input<'b> {
         let min_level = match (self.args.min_level, self.args.format) {
             (Some(word), _) => word.into(),
             (None, Format::Text) => Level::Likely,
             (None, Format::Json | Format::Ndjson) => Level::Suspected,
         };
-        let report = Report::new(&Input {
+        Input {
             min_level,
             flow_table: self.args.flows,
             only: &self.only,
             ..input(analysis, self.catalogue)
-        });
+        }
+    }
+
+    /// Writes the report.
+    pub(crate) fn write(&self, analysis: &Analysis, output: &Output) -> Result<(), Failure> {
+        let report = Report::new(&self.input(analysis));
         let look = Look {
             colour: output.is_terminal() && colour_allowed(),
         };
@@ -178,6 +222,8 @@ pub(crate) fn input<'a>(analysis: &'a Analysis, catalogue: &'a Catalogue) -> Inp
         flow_table: false,
         interrupted: analysis.interrupted,
         only: &[],
+        ids: None,
+        past: None,
     }
 }
 

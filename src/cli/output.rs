@@ -1,6 +1,6 @@
 //! Where results go: stdout or a file, whole, and quietly gone where nobody reads.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, ErrorKind, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 
@@ -11,8 +11,8 @@ use super::Failure;
 pub(crate) enum Output {
     /// Standard output.
     Stdout,
-    /// A file.
-    File(PathBuf),
+    /// A file, open since before the work began, so that nothing needs to be opened after it.
+    File(PathBuf, File),
 }
 
 impl Output {
@@ -21,23 +21,19 @@ impl Output {
         let Some(path) = path.filter(|path| *path != Path::new("-")) else {
             return Ok(Self::Stdout);
         };
-        if let Ok(here) = path.canonicalize()
-            && inputs
-                .iter()
-                .any(|input| input.canonicalize().is_ok_and(|input| input == here))
-        {
+        if is_one_of(path, inputs) {
             return Err(Failure::refused(format!(
                 "-o {}: this is one of the captures to be read; name another file",
                 path.display()
             )));
         }
-        OpenOptions::new()
+        let file = OpenOptions::new()
             .write(true)
             .create(true)
             .truncate(false)
             .open(path)
             .map_err(|error| cannot_write(path, &error))?;
-        Ok(Self::File(path.to_owned()))
+        Ok(Self::File(path.to_owned(), file))
     }
 
     /// Whether colours and the like would be seen by somebody.
@@ -59,12 +55,8 @@ impl Output {
                     Ok(()) => Ok(()),
                 }
             }
-            Self::File(path) => OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .open(path)
-                .and_then(|file| {
+            Self::File(path, file) => empty(file)
+                .and_then(|()| {
                     let mut out = BufWriter::new(file);
                     fill(&mut out)?;
                     out.flush()
@@ -74,7 +66,24 @@ impl Output {
     }
 }
 
-fn cannot_write(path: &Path, error: &io::Error) -> Failure {
+/// Whether `path` is one of the `others`, by whatever name.
+pub(crate) fn is_one_of(path: &Path, others: &[PathBuf]) -> bool {
+    path.canonicalize().is_ok_and(|here| {
+        others
+            .iter()
+            .any(|other| other.canonicalize().is_ok_and(|other| other == here))
+    })
+}
+
+/// Takes away what is in a file; devices and pipes hold nothing.
+pub(crate) fn empty(file: &File) -> io::Result<()> {
+    if file.metadata()?.is_file() {
+        file.set_len(0)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn cannot_write(path: &Path, error: &io::Error) -> Failure {
     Failure::refused(format!("cannot write {}: {error}", path.display()))
 }
 

@@ -46,6 +46,8 @@ pub struct Whole {
     pub bytes: Vec<u8>,
     /// Its length on the wire; more than `bytes` where the capture cut a piece.
     pub wire: u32,
+    /// The packets that brought its pieces.
+    pub frames: Vec<Frame>,
 }
 
 /// What tells datagrams apart (RFC 791, section 3.2; RFC 8200, section 4.5, where the protocol does not count).
@@ -94,6 +96,7 @@ impl Fragments {
             return Some(Whole {
                 bytes: bytes.to_vec(),
                 wire,
+                frames: vec![frame],
             });
         };
         if !is_sound(&ip, piece) {
@@ -127,11 +130,13 @@ impl Fragments {
                 let mut datagram = self.datagrams.remove(&key)?;
                 self.bytes -= datagram.cost;
                 let frames = std::mem::take(&mut datagram.frames);
-                let whole = datagram.assemble();
-                if whole.is_none() {
-                    self.abandoned.extend(frames);
+                match datagram.assemble() {
+                    Some(whole) => Some(Whole { frames, ..whole }),
+                    None => {
+                        self.abandoned.extend(frames);
+                        None
+                    }
                 }
-                whole
             }
         }
     }
@@ -296,7 +301,11 @@ impl Datagram {
                 break;
             }
         }
-        Some(Whole { bytes, wire })
+        Some(Whole {
+            bytes,
+            wire,
+            frames: Vec::new(),
+        })
     }
 }
 

@@ -15,11 +15,24 @@ pub fn assess(
     around: &CaptureFacts,
     wanted: &dyn Fn(&FlowFacts) -> bool,
 ) -> Assessment {
+    let rates = shaping::judge(flows, around, wanted);
+    assess_with(flows, shown, around, wanted, rates)
+}
+
+/// The same where rates were judged before: that takes longest, and need not be done whenever the rest is.
+#[must_use]
+pub fn assess_with(
+    flows: &[FlowFacts],
+    shown: &[FlowFacts],
+    around: &CaptureFacts,
+    wanted: &dyn Fn(&FlowFacts) -> bool,
+    rates: Judged,
+) -> Assessment {
     // the order is one of precedence: who resets a flow also silences it, and who silences it also slows it down
     let families = [
         injection::judge(flows, around, wanted),
         blackhole::judge(flows, around, wanted),
-        shaping::judge(flows, around, wanted),
+        rates,
     ];
     let mut verdicts: Vec<FlowVerdict> = around.flows.iter().map(without_detail).collect();
     for flow in flows {

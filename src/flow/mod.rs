@@ -5,6 +5,7 @@
 //! whoever wants to keep something with a flow brings it as the table's `Rider`.
 
 mod half;
+mod journal;
 mod lifetime;
 mod measure;
 mod orientation;
@@ -13,6 +14,7 @@ mod packet;
 mod reassembly;
 mod record;
 mod side;
+mod slab;
 mod table;
 mod tracker;
 mod transfer;
@@ -21,6 +23,8 @@ pub use measure::{Hints, Measurement};
 pub use packet::{PacketFact, PacketKind, Role};
 pub use reassembly::{Reach, Reassembler};
 pub use record::Datagram;
+pub(crate) use slab::Slab;
+
 pub use side::{Activity, End, IpIdLaw, Orientation, Rtt, SideFacts, Suffix, Tally};
 pub use table::{Finished, FlowRef, FlowTable, Placed, Sink};
 pub use tracker::{Details, HEAD, TAIL};

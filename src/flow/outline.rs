@@ -22,18 +22,16 @@ pub(super) struct Outline {
     pub(super) syn_ack: BySide<bool>,
 }
 
-/// The last packets of a side, to tell copies of them.
-#[derive(Debug, Default)]
+/// The last two packets of a side, to tell copies of them: a mirror port's copy follows its packet before the same side sends two more.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Recent {
-    records: [Record; LOOK_BACK],
-    seen: usize,
+    last: Record,
+    before: Record,
+    seen: u8,
 }
 
-/// A mirror port's copy of a packet follows it before the same side sends two more.
-const LOOK_BACK: usize = 2;
-
 /// Measures the outline of a flow of which nobody will ask for more, from its records alone: no allocation, about a hundred instructions a packet.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Sketch {
     protocol: Protocol,
     first: Timestamp,
@@ -41,7 +39,7 @@ pub(super) struct Sketch {
     sides: BySide<SketchSide>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct SketchSide {
     recent: Recent,
     /// One past the highest number sent.
@@ -113,19 +111,16 @@ impl Outline {
 
 impl Recent {
     /// Whether the packet is a copy of one of the last; if not, it becomes the last.
+    #[inline]
     pub(super) fn holds(&mut self, record: &Record) -> bool {
-        if self
-            .records
-            .iter()
-            .take(self.seen)
-            .any(|earlier| record.duplicates(earlier))
+        if self.seen > 0 && record.duplicates(&self.last)
+            || self.seen > 1 && record.duplicates(&self.before)
         {
             return true;
         }
-        if let Some(place) = self.records.get_mut(self.seen % LOOK_BACK) {
-            *place = *record;
-        }
-        self.seen += 1;
+        self.before = self.last;
+        self.last = *record;
+        self.seen = self.seen.saturating_add(1);
         false
     }
 }

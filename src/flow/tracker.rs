@@ -36,7 +36,7 @@ const RST: u8 = 0x04;
 const ACK: u8 = 0x10;
 
 /// Follows a conversation packet by packet, from its log or as packets come, and measures it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Tracker {
     protocol: Protocol,
     first: Timestamp,
@@ -62,7 +62,7 @@ pub(super) struct Tracker {
 }
 
 /// Round trips between the capture point and one side.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct RoundTrips {
     handshake: Option<i64>,
     min: Option<i64>,
@@ -71,7 +71,7 @@ struct RoundTrips {
 }
 
 /// Sequence gaps of RTP, for the first synchronisation source of a side.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct RtpGaps {
     source: Option<u32>,
     extended: i64,

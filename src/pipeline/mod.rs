@@ -3,6 +3,7 @@
 //! **Takes** capture sources and [`Settings`]. **Gives** an [`Analysis`]. **Keeps** threads, channels, shared maps. **Knows nothing of** reports and exit codes.
 
 mod collector;
+pub mod live;
 mod names;
 mod reader;
 mod rider;
@@ -166,9 +167,11 @@ pub fn analyze(
         remains.undecoded = std::mem::take(&mut dispatcher.undecoded);
         drop(dispatcher);
         barrier.wait();
-        for (last, handle) in workers {
+        for (last, _) in &workers {
             // a worker that is gone reads nothing
             last.send(remains.last.unwrap_or_default()).ok();
+        }
+        for (_, handle) in workers {
             if let Ok((flows, undecoded, evicted)) = handle.join() {
                 parts.extend(flows);
                 for (place, count) in undecoded {

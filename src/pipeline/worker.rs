@@ -1,15 +1,18 @@
+use crate::application::dns::DnsFact;
 use crate::application::{
     Appetite, HostSource, Recognised, classify_cut_datagram, classify_datagram, datagram_may_start,
     stream_may_start,
 };
 use crate::decode::{Decoded, Transport, decode};
-use crate::facts::{Detail, Summary};
+use crate::facts::{Detail, DnsLookup, Summary};
 use crate::flow::{
-    Datagram, Details, Finished, FlowTable, Hints, Measurement, PacketKind, Placed, Sink,
+    Datagram, Details, Finished, FlowRef, FlowTable, Hints, Measurement, PacketKind, Placed, Sink,
+    Slab,
 };
 use crate::service::{Belonging, Catalogue, Clue, Part};
 use crate::types::{Endpoint, FlowKey, Frame, Protocol, Side, Timestamp};
 
+use super::names::lookups;
 use super::reader::{Item, Job, UndecodedCounts, shard_of};
 use super::rider::Rider;
 use super::{Names, Scope, Settings};
@@ -27,6 +30,8 @@ pub(super) struct Gathered {
     pub(super) judged: bool,
     /// Whether a name or the protocol's own bytes decided: then DNS is not asked.
     pub(super) named: bool,
+    /// Whether nothing that was captured of it could name it.
+    pub(super) silent: bool,
 }
 
 impl Gathered {
@@ -36,12 +41,63 @@ impl Gathered {
     }
 }
 
+/// What a watched worker tells at each tick.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    /// The tick's time.
+    pub(super) now: Timestamp,
+    /// Flows that are final.
+    pub(super) ended: Vec<Gathered>,
+    /// Flows that changed and go on, as far as they have come.
+    pub(super) open: Vec<Gathered>,
+    /// First packets of flows that were dropped for want of room.
+    pub(super) dropped: Vec<(Timestamp, Frame)>,
+    /// DNS lookups of these flows.
+    pub(super) lookups: Vec<DnsLookup>,
+    /// Packets that could not be decoded since the last tick.
+    pub(super) undecoded: UndecodedCounts,
+    /// Flows held.
+    pub(super) flows: usize,
+    /// Flows seen since the start, and how many of them were TCP.
+    pub(super) opened: (u64, u64),
+    /// Flows dropped for want of room since the start, and how many of them were TCP.
+    pub(super) evicted: (u64, u64),
+    /// Ended flows that could not be told in time.
+    pub(super) unjudged: u64,
+}
+
+impl Told {
+    /// Adds what a later tick told; of ended flows, the last `most` are kept.
+    pub(super) fn add(&mut self, later: Self, most: usize) {
+        self.ended.extend(later.ended);
+        let surplus = self.ended.len().saturating_sub(most);
+        self.ended.drain(..surplus);
+        self.open.extend(later.open);
+        self.dropped.extend(later.dropped);
+        self.lookups.extend(later.lookups);
+        for (place, count) in later.undecoded {
+            *self.undecoded.entry(place).or_default() += count;
+        }
+        (self.now, self.flows) = (later.now, later.flows);
+        (self.opened, self.evicted) = (later.opened, later.evicted);
+        self.unjudged += later.unjudged + surplus as u64;
+    }
+}
+
+/// Most flows that a worker shows at one tick: some tens of milliseconds of work. The others wait for the next.
+const MOST_GLANCES: usize = 16_384;
+
+/// Flows whose course is followed at once in a watched worker's tables, all shards together. A course takes 0.8 MB at most.
+const MOST_COURSES: usize = 512;
+
 /// Owns the flows of some shards: decodes, follows, recognises and measures. Needs no thread, and asks no clock.
 pub(super) struct Worker<'a> {
     /// One table a shard; those of other workers stay empty.
     shards: Vec<FlowTable<Rider>>,
     measurer: Measurer<'a>,
-    gathered: Vec<Gathered>,
+    gathered: Slab<Gathered>,
+    /// DNS lookups since the last tick; none in a worker that is not watched, which notes them among the shared names.
+    lookups: Option<Vec<DnsLookup>>,
     pub(super) undecoded: UndecodedCounts,
 }
 
@@ -62,43 +118,60 @@ impl<'a> Worker<'a> {
                 scope: settings.scope,
                 flow_table: settings.flow_table,
             },
-            gathered: Vec::new(),
+            gathered: Slab::new(),
+            lookups: None,
             undecoded: UndecodedCounts::new(),
+        }
+    }
+
+    /// A worker that tells at each [`tick`](Self::tick) what changed.
+    pub(super) fn watched(
+        shard_count: usize,
+        settings: &Settings,
+        catalogue: &'a Catalogue,
+        names: &'a Names,
+    ) -> Self {
+        let limit = shard_limit(settings.max_flows, shard_count);
+        let courses = MOST_COURSES / shard_count.max(1);
+        Self {
+            shards: (0..shard_count)
+                .map(|_| FlowTable::watched(limit, courses.max(1)))
+                .collect(),
+            lookups: Some(Vec::new()),
+            ..Self::new(shard_count, settings, catalogue, names)
         }
     }
 
     /// Takes a job's packets, in order.
     pub(super) fn job(&mut self, job: &Job) {
+        let shards = self.shards.len();
         for items in job.items.chunks(GROUP) {
-            // passes of independent loads, so that a group's cache misses overlap: the table's slots and the packets, then the flows, then the ends
-            // of their logs
-            let mut slots = [0; GROUP];
+            // passes of independent loads, so that a group's cache misses overlap: the packets and the table's slots, then the flows
             let mut touched = 0;
-            for (slot, item) in slots.iter_mut().zip(items) {
-                let table = self.table(item);
-                *slot = table.map_or(0, |table| table.touch_slot(item.hash));
-                touched ^= u32::from(
-                    job.bytes
-                        .get(item.start as usize)
-                        .copied()
-                        .unwrap_or_default(),
-                );
+            for item in items {
+                let byte = job.bytes.get(item.start as usize).copied();
+                let slot = (self.shards.get(shard_of(item.hash, shards)))
+                    .map_or(0, |table| table.touch_slot(item.hash));
+                touched ^= slot as u32 ^ u32::from(byte.unwrap_or_default());
             }
-            for (slot, item) in slots.iter().zip(items) {
-                touched ^= self.table(item).map_or(0, |table| table.touch_flow(*slot));
+            let mut guesses = [FlowRef::default(); GROUP];
+            for (guess, item) in guesses.iter_mut().zip(items) {
+                *guess = (self.shards.get(shard_of(item.hash, shards)))
+                    .map_or_else(FlowRef::default, |table| table.guess(item.hash));
             }
-            for (slot, item) in slots.iter().zip(items) {
-                touched ^= self.table(item).map_or(0, |table| table.touch_log(*slot));
+            for (guess, item) in guesses.iter().zip(items) {
+                touched ^= (self.shards.get(shard_of(item.hash, shards)))
+                    .map_or(0, |table| table.touch_flow(*guess));
             }
             std::hint::black_box(touched);
-            for item in items {
+            for (item, guess) in items.iter().zip(guesses) {
                 let start = item.start as usize;
                 let bytes = job
                     .bytes
                     .get(start..start + item.captured as usize)
                     .unwrap_or_default();
                 match decode(bytes, item.wire) {
-                    Ok(Some(decoded)) => self.packet(item, &decoded),
+                    Ok(Some(decoded)) => self.packet(item, guess, &decoded),
                     Ok(None) => {}
                     Err(reason) => {
                         let count = self.undecoded.entry((item.frame.capture(), reason.name()));
@@ -112,41 +185,77 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// The table that holds a packet's flow.
-    fn table(&self, item: &Item) -> Option<&FlowTable<Rider>> {
-        self.shards.get(shard_of(item.hash, self.shards.len()))
-    }
-
     /// Packet time has reached `now`: flows that have been silent for longer than they live are final.
     pub(super) fn advance(&mut self, now: Timestamp) {
-        let mut outbox = self.measurer.outbox(now, true, &mut self.gathered);
+        let mut outbox =
+            (self.measurer).outbox(now, true, &mut self.gathered, self.lookups.as_mut());
         for table in &mut self.shards {
             table.advance(now, &mut outbox);
         }
     }
 
-    /// The run is over, its last packet time was `last`: all flows are final. Gives them in parts, each from the youngest to the oldest, so that a
-    /// merge can take the oldest off the end and give memory back as it goes.
+    /// The clock has reached `now`: what became final since the last tick, and what changed. Only of a worker that was made to be watched.
+    pub(super) fn tick(&mut self, now: Timestamp) -> Told {
+        self.advance(now);
+        let mut told = Told {
+            now,
+            ..Told::default()
+        };
+        let most = MOST_GLANCES / self.shards.len().max(1);
+        let mut open = Slab::new();
+        let mut outbox = (self.measurer).outbox(now, true, &mut open, self.lookups.as_mut());
+        for table in &mut self.shards {
+            told.dropped.extend(table.changes(now, most, &mut outbox));
+            told.flows += table.len();
+            let (flows, tcp) = table.evicted();
+            told.evicted = (told.evicted.0 + flows, told.evicted.1 + tcp);
+            let (flows, tcp) = table.opened();
+            told.opened = (told.opened.0 + flows, told.opened.1 + tcp);
+        }
+        told.open = open.into_values().collect();
+        told.ended = std::mem::replace(&mut self.gathered, Slab::new())
+            .into_values()
+            .collect();
+        told.lookups = self
+            .lookups
+            .as_mut()
+            .map(std::mem::take)
+            .unwrap_or_default();
+        told.undecoded = std::mem::take(&mut self.undecoded);
+        told
+    }
+
+    /// The run is over, its last packet time was `last`: all flows are final. Gives them in parts, each from the oldest to the youngest.
     pub(super) fn finish(
         mut self,
         last: Timestamp,
-    ) -> (Vec<Vec<Gathered>>, UndecodedCounts, (u64, u64)) {
+    ) -> (Vec<Slab<Gathered>>, UndecodedCounts, (u64, u64)) {
         let mut evicted = (0, 0);
-        let mut parts = vec![self.gathered];
+        let mut parts = vec![in_order(self.gathered)];
         for table in &mut self.shards {
             let (flows, tcp) = table.evicted();
             evicted = (evicted.0 + flows, evicted.1 + tcp);
-            let mut part = Vec::with_capacity(table.len());
-            table.drain(&mut self.measurer.outbox(last, false, &mut part));
-            parts.push(part);
-        }
-        for part in &mut parts {
-            part.sort_by_key(|flow| std::cmp::Reverse(flow.rank()));
+            let mut part = Slab::new();
+            table.drain(&mut self.measurer.outbox(last, false, &mut part, None));
+            parts.push(in_order(part));
         }
         (parts, self.undecoded, evicted)
     }
 
-    fn packet(&mut self, item: &Item, packet: &Decoded<'_>) {
+    /// The run is over, the clock stands at `last`: all flows of a watched worker are final.
+    pub(super) fn end(mut self, last: Timestamp) -> Told {
+        let mut told = self.tick(last);
+        told.open.clear();
+        let mut ended = Slab::new();
+        let mut outbox = (self.measurer).outbox(last, true, &mut ended, Some(&mut told.lookups));
+        for table in &mut self.shards {
+            table.drain(&mut outbox);
+        }
+        told.ended.extend(ended.into_values());
+        told
+    }
+
+    fn packet(&mut self, item: &Item, guess: FlowRef, packet: &Decoded<'_>) {
         let shard = shard_of(item.hash, self.shards.len());
         let Some(table) = self.shards.get_mut(shard) else {
             return;
@@ -161,9 +270,11 @@ impl<'a> Worker<'a> {
         if datagram.kind == PacketKind::Dns && datagram.stream == 1 {
             self.measurer.names.expect();
         }
-        let mut outbox = self.measurer.outbox(item.time, true, &mut self.gathered);
+        let mut outbox =
+            (self.measurer).outbox(item.time, true, &mut self.gathered, self.lookups.as_mut());
         let placed = table.packet(
             item.hash,
+            guess,
             item.time,
             item.frame,
             item.vlan,
@@ -173,7 +284,7 @@ impl<'a> Worker<'a> {
         );
         if let Some(placed) = placed
             && packet.payload_length > 0
-            && !table.is_settled(placed)
+            && !placed.settled
         {
             match packet.transport {
                 Transport::Tcp(segment) => {
@@ -186,6 +297,16 @@ impl<'a> Worker<'a> {
             }
         }
     }
+}
+
+/// Puts flows into the order of their first packets. Most parts are in it, since a table keeps flows as they came.
+fn in_order(part: Slab<Gathered>) -> Slab<Gathered> {
+    if part.values().is_sorted_by_key(Gathered::rank) {
+        return part;
+    }
+    let mut flows: Vec<_> = part.into_values().collect();
+    flows.sort_by_key(Gathered::rank);
+    flows.into_iter().collect()
 }
 
 /// Measures flows that are final and says whose they are.
@@ -203,7 +324,9 @@ struct Outbox<'a, 'g> {
     now: Timestamp,
     /// Whether the run goes on, so that a name may still come from DNS.
     early: bool,
-    gathered: &'g mut Vec<Gathered>,
+    gathered: &'g mut Slab<Gathered>,
+    /// Where DNS lookups go; where nowhere, among the shared names.
+    lookups: Option<&'g mut Vec<DnsLookup>>,
 }
 
 impl Sink<Rider> for Outbox<'_, '_> {
@@ -216,8 +339,23 @@ impl Sink<Rider> for Outbox<'_, '_> {
     }
 
     fn take(&mut self, flow: Finished<Rider>) {
-        let flow = self.measurer.measure(flow, self.now, self.early);
+        let key = flow.key;
+        let (flow, questions) = self.measurer.measure(flow, self.now, self.early);
         self.gathered.push(flow);
+        for fact in questions {
+            match &mut self.lookups {
+                Some(list) => lookups(&key, fact, |lookup| list.push(lookup)),
+                None => self.measurer.names.note_fact(&key, fact),
+            }
+        }
+    }
+
+    fn glance(&mut self, flow: Finished<Rider>) {
+        self.take(flow);
+    }
+
+    fn so_far(&self, rider: &Rider) -> Option<Rider> {
+        Some(rider.so_far())
     }
 }
 
@@ -226,17 +364,25 @@ impl<'a> Measurer<'a> {
         &self,
         now: Timestamp,
         early: bool,
-        gathered: &'g mut Vec<Gathered>,
+        gathered: &'g mut Slab<Gathered>,
+        lookups: Option<&'g mut Vec<DnsLookup>>,
     ) -> Outbox<'a, 'g> {
         Outbox {
             measurer: *self,
             now,
             early,
             gathered,
+            lookups,
         }
     }
 
-    fn measure(&self, flow: Finished<Rider>, now: Timestamp, early: bool) -> Gathered {
+    /// Measures a flow and says whose it is; its DNS questions beside it.
+    fn measure(
+        &self,
+        flow: Finished<Rider>,
+        now: Timestamp,
+        early: bool,
+    ) -> (Gathered, Vec<DnsFact>) {
         let mut flow = flow;
         // what was measured for the flow table alone is not judged
         let rider = flow.rider.as_ref();
@@ -245,21 +391,24 @@ impl<'a> Measurer<'a> {
             (true, true) => self.judges_course(&flow.key, rider),
             (true, false) => self.judges_packets(early, &flow.key, rider),
         };
-        let recognised = flow.rider.take().and_then(Rider::finish);
+        let mut recognised = flow.rider.take().and_then(Rider::finish);
         let hints = Hints {
             request_from: recognised.as_ref().and_then(|recognised| recognised.client),
             service_at: self.service_at(&flow.key),
         };
-        let key = flow.key;
         let (measured, _) = flow.measure(hints, now);
-        let mut recognised = recognised.map(|recognised| *recognised).unwrap_or_default();
-        for fact in std::mem::take(&mut recognised.dns) {
-            self.names.note_fact(&key, fact);
-        }
-        let silent = said_nothing(&measured, &recognised);
+        let questions = (recognised.as_mut())
+            .map(|recognised| std::mem::take(&mut recognised.dns))
+            .unwrap_or_default();
+        let (server, protocol) = (measured.key.b, measured.key.protocol);
+        let silent = said_nothing(&measured, recognised.as_deref());
         let clue = Clue {
             silent,
-            ..clue(&recognised, measured.key.b, measured.key.protocol, None)
+            ..recognised
+                .as_deref()
+                .map_or(Clue::of_server(server, protocol), |recognised| {
+                    clue(recognised, server, protocol, None)
+                })
         };
         let belonging = self.catalogue.classify(&clue);
         let summary = summary(&measured, belonging.service.0);
@@ -276,16 +425,19 @@ impl<'a> Measurer<'a> {
                         || !named && (early || !self.names.is_empty() || self.names.has_speech())));
         let keep = judged || self.flow_table;
         let detail = measured.details.filter(|_| keep).map(|measured| {
+            let recognised = recognised.map(|recognised| *recognised).unwrap_or_default();
             let mut detail = detail(*measured, recognised, now);
             belong(&mut detail, belonging);
             Box::new(detail)
         });
-        Gathered {
+        let flow = Gathered {
             summary,
             detail,
             judged,
             named,
-        }
+            silent,
+        };
+        (flow, questions)
     }
 
     /// Whether detectors may ask for the packets of a flow, once the run is over or its end is told early.
@@ -297,18 +449,8 @@ impl<'a> Measurer<'a> {
     fn judges_course(&self, key: &FlowKey, rider: Option<&Rider>) -> bool {
         self.scope == Scope::All
             || rider.is_some_and(|rider| !matches!(rider, Rider::Unknown))
-            || self.knows(key.a, key.protocol)
-            || self.knows(key.b, key.protocol)
-    }
-
-    /// Whether the catalogue knows a messenger by this end alone.
-    fn knows(&self, end: Endpoint, protocol: Protocol) -> bool {
-        let clue = Clue {
-            silent: true,
-            ..Clue::of_server(end, protocol)
-        };
-        let found = self.catalogue.classify(&clue);
-        self.catalogue.is_messenger(found.service)
+            || self.catalogue.knows(key.a, key.protocol)
+            || self.catalogue.knows(key.b, key.protocol)
     }
 
     /// Which end's address the catalogue knows, where ports do not tell the server.
@@ -317,8 +459,8 @@ impl<'a> Measurer<'a> {
             return None;
         }
         match (
-            self.knows(key.a, key.protocol),
-            self.knows(key.b, key.protocol),
+            self.catalogue.knows(key.a, key.protocol),
+            self.catalogue.knows(key.b, key.protocol),
         ) {
             (true, false) => Some(Side::A),
             (false, true) => Some(Side::B),
@@ -345,15 +487,16 @@ fn is_heavy(summary: &Summary) -> bool {
 }
 
 /// Whether nothing that was captured of the flow could name it: neither side said anything, or the snap length cut what was said.
-fn said_nothing(flow: &Measurement, recognised: &Recognised) -> bool {
+fn said_nothing(flow: &Measurement, recognised: Option<&Recognised>) -> bool {
     let cut = flow
         .details
         .as_ref()
         .is_some_and(|details| details.snapped > 0);
-    let names = [&recognised.sni, &recognised.http_host]
-        .into_iter()
-        .any(Option::is_some)
-        || !recognised.certificate_names.is_empty();
+    let names = recognised.is_some_and(|recognised| {
+        recognised.sni.is_some()
+            || recognised.http_host.is_some()
+            || !recognised.certificate_names.is_empty()
+    });
     flow.up.data_packets == 0 && flow.down.data_packets == 0 || cut && !names
 }
 
@@ -464,7 +607,7 @@ fn feed_stream(
     let start = table.stream_start(placed, seq);
     if table.rider(placed.flow).is_none() {
         if seq == start && !stream_may_start(packet.payload) {
-            table.settle(placed);
+            table.settle(placed.flow, placed.side);
             return;
         }
         let Some(key) = table.key(placed.flow) else {
@@ -491,7 +634,7 @@ fn feed_stream(
     };
     if appetite == Appetite::Full {
         rider.digest();
-        settle_both(table, placed);
+        settle_both(table, placed.flow);
     }
 }
 
@@ -524,12 +667,12 @@ fn feed_datagram(
     };
     if appetite == Appetite::Full {
         rider.digest();
-        settle_both(table, placed);
+        settle_both(table, placed.flow);
     }
 }
 
-fn settle_both(table: &mut FlowTable<Rider>, placed: Placed) {
+fn settle_both(table: &mut FlowTable<Rider>, flow: FlowRef) {
     for side in [Side::A, Side::B] {
-        table.settle(Placed { side, ..placed });
+        table.settle(flow, side);
     }
 }

@@ -37,6 +37,31 @@ pub fn text(report: &Report, look: Look, out: &mut dyn Write) -> io::Result<()> 
     out.write_all(page.text.as_bytes())
 }
 
+/// Writes one finding of a report for people.
+pub fn text_finding(
+    report: &Report,
+    finding: &Finding,
+    look: Look,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let mut page = Page {
+        text: "\n".to_owned(),
+        look,
+    };
+    page.finding(report, finding);
+    out.write_all(page.text.as_bytes())
+}
+
+/// Writes the table of services for people.
+pub fn text_services(report: &Report, look: Look, out: &mut dyn Write) -> io::Result<()> {
+    let mut page = Page {
+        text: String::new(),
+        look,
+    };
+    page.services(report);
+    out.write_all(page.text.as_bytes())
+}
+
 /// Terminal colours (ECMA-48, select graphic rendition).
 #[derive(Clone, Copy)]
 enum Paint {
@@ -500,7 +525,7 @@ fn decimal(value: f64) -> String {
 }
 
 /// `1 hop`, `8 hops`, `12 %`: the unit follows the figure, without its plural where there is one.
-fn with_unit(value: f64, unit: &str) -> String {
+pub(super) fn with_unit(value: f64, unit: &str) -> String {
     match unit {
         "" => decimal(value),
         "ratio" => percent(value),
@@ -614,7 +639,7 @@ pub const fn mechanism_words(mechanism: Mechanism) -> &'static str {
     }
 }
 
-const fn level_word(level: Level) -> &'static str {
+pub(super) const fn level_word(level: Level) -> &'static str {
     match level {
         Level::Suspected => "suspected",
         Level::Likely => "likely",

@@ -9,6 +9,7 @@ use super::names::{Names, suffix_fault};
 use super::precedence::{Belonging, Clue, belonging};
 use super::ranges::{Block, PortSpan, Ranges, Rule};
 use super::{Class, Part, ServiceId};
+use crate::types::{Endpoint, Protocol};
 
 /// The catalogue that ships with the program.
 const BUILTIN: &str = include_str!("catalogue.toml");
@@ -190,6 +191,14 @@ impl Catalogue {
     #[must_use]
     pub fn is_messenger(&self, id: ServiceId) -> bool {
         self.service(id).class == Class::Messenger
+    }
+
+    /// Whether a messenger would be known by this end alone, if neither side said anything.
+    #[must_use]
+    pub fn knows(&self, server: Endpoint, protocol: Protocol) -> bool {
+        self.ranges
+            .find(server, protocol, true)
+            .is_some_and(|rule| self.is_messenger(rule.service))
     }
 
     /// Decides whose a flow is: names the client said, then the protocol's own bytes, then DNS, then the address.

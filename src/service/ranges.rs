@@ -161,6 +161,57 @@ pub(super) struct Ranges {
     /// Places in `rules` for each piece, narrowest block first.
     pieces: Vec<Vec<u16>>,
     rules: Vec<Rule>,
+    /// Which leading 16 bits of addresses some rule touches: nearly every address of a capture is answered by one bit.
+    touched: Leading,
+}
+
+/// A set of leading 16 bits, apart for IPv4 and IPv6.
+#[derive(Clone, Debug)]
+struct Leading {
+    v4: Box<[u64; Self::WORDS]>,
+    v6: Box<[u64; Self::WORDS]>,
+}
+
+impl Default for Leading {
+    fn default() -> Self {
+        let none = || Box::new([0; Self::WORDS]);
+        Self {
+            v4: none(),
+            v6: none(),
+        }
+    }
+}
+
+impl Leading {
+    const WORDS: usize = 1 << 16 >> 6;
+
+    /// Where an address's leading bits stand: whether it is IPv4, and the bits.
+    const fn place(address: u128) -> (bool, usize) {
+        if address >> 32 == 0xffff {
+            (true, (address >> 16) as usize & 0xffff)
+        } else {
+            (false, (address >> 112) as usize)
+        }
+    }
+
+    /// Adds a block; prefixes of 8 bits and more (IPv4: of 16, IPv6) keep this short.
+    fn add(&mut self, block: Block) {
+        let ((v4, first), (_, last)) = (Self::place(block.first), Self::place(block.last));
+        let words = if v4 { &mut self.v4 } else { &mut self.v6 };
+        for bits in first..=last {
+            if let Some(word) = words.get_mut(bits >> 6) {
+                *word |= 1 << (bits & 63);
+            }
+        }
+    }
+
+    fn holds(&self, address: u128) -> bool {
+        let (v4, bits) = Self::place(address);
+        let words = if v4 { &self.v4 } else { &self.v6 };
+        words
+            .get(bits >> 6)
+            .is_some_and(|word| word >> (bits & 63) & 1 != 0)
+    }
 }
 
 impl Ranges {
@@ -185,16 +236,24 @@ impl Ranges {
                 here
             })
             .collect();
+        let mut touched = Leading::default();
+        for rule in &rules {
+            touched.add(rule.block);
+        }
         Self {
             starts,
             pieces,
             rules,
+            touched,
         }
     }
 
     /// The narrowest range that `server` lies in; `silent` where neither side said anything.
     pub(super) fn find(&self, server: Endpoint, protocol: Protocol, silent: bool) -> Option<&Rule> {
         let address = number(server.address);
+        if !self.touched.holds(address) {
+            return None;
+        }
         let after = self.starts.partition_point(|start| *start <= address);
         let piece = self.pieces.get(after.checked_sub(1)?)?;
         (piece.iter())

@@ -31,7 +31,7 @@ use crate::types::Direction;
 
 use super::finding::{Evidence, Finding, Level, Mechanism, Parameter};
 use super::judged::Judged;
-use super::rule::{Reading, Weighed};
+use super::rule::{LOST, Reading, Weighed};
 use case::{Case, Stage};
 use groups::Mark;
 use rules::{INNOCENT, PRIOR, RULES};
@@ -73,6 +73,14 @@ pub fn judge(
     let mut weighed: Vec<Weighing<'_>> = flows
         .iter()
         .filter_map(|flow| Case::of(flow, around))
+        .filter(|case| {
+            // an answer that was not seen may have been among what the capture lost
+            let lost = around.lost_between(case.since, case.until);
+            if lost {
+                judged.blind.push((case.flow.index, LOST));
+            }
+            !lost
+        })
         .map(|case| Weighing::new(case, around))
         .collect();
     add_up(&mut weighed, around);
@@ -477,6 +485,24 @@ mod tests {
         assert!(finding.score >= 0.8, "{}", finding.score);
         assert!(finding.ruled_out.contains(&"client_offline"));
         assert_eq!(judged.causes, [(0, "hello_unanswered")]);
+    }
+
+    #[test]
+    fn a_silence_in_which_the_capture_lost_packets_accuses_nobody() {
+        let flow = Tale::new().handshake(40).hello().again(6).build(10);
+        let mut around = among(&flow, 0..80);
+        let second = |seconds: i64| flow.summary.first.plus(seconds * 1_000_000_000);
+        let loss = |from, to| crate::facts::Loss {
+            from: second(from),
+            to: second(to),
+            packets: 3,
+        };
+        around.losses = vec![loss(1, 2)];
+        let judged = only(&flow, &around);
+        assert!(judged.findings.is_empty());
+        assert_eq!(judged.blind, [(0, LOST)]);
+        around.losses = vec![loss(-9, -8), loss(100, 101)];
+        assert_eq!(only(&flow, &around).findings.len(), 1);
     }
 
     #[test]

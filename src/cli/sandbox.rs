@@ -1,0 +1,531 @@
+//! What a parser of hostile bytes does not need, it gives up before the first of them: capabilities, new privileges, files that nobody named, sockets,
+//! other programs.
+//!
+//! What the kernel does not grant is told and done without: a sandbox is a second wall, and the report must not depend on it. Everything here
+//! binds the calling thread and those it starts afterwards, so the place for it is before the workers.
+
+use std::path::PathBuf;
+
+/// What a run needs of the system beyond what is open already.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Needs {
+    /// Files that will be opened to be read.
+    pub(crate) read: Vec<PathBuf>,
+    /// Folders in which output files will be renamed, removed and begun anew.
+    #[cfg_attr(
+        not(feature = "live"),
+        expect(dead_code, reason = "only a live run rotates its files")
+    )]
+    pub(crate) folders: Vec<PathBuf>,
+    /// Whether root becomes an unprivileged user: where nothing that only root may read is read any more.
+    pub(crate) leave_root: bool,
+    /// Whether a socket that listens already will be served.
+    pub(crate) serve: bool,
+}
+
+/// Gives up all that is not needed, and says in one line each what the kernel granted.
+#[cfg(target_os = "linux")]
+pub(crate) fn enter(needs: &Needs) -> Vec<String> {
+    linux::enter(needs)
+}
+
+/// The same where there is nothing to ask the kernel for.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn enter(_needs: &Needs) -> Vec<String> {
+    vec!["none: only Linux has what it is made of".to_owned()]
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::collections::BTreeMap;
+    use std::fs::{self, File};
+    use std::os::unix::fs::MetadataExt as _;
+    use std::path::{Path, PathBuf};
+
+    use landlock::{
+        ABI, Access as _, AccessFs, AccessNet, BitFlags, PathBeneath, PathFd, Ruleset,
+        RulesetAttr as _, RulesetCreatedAttr as _, RulesetStatus, Scope,
+    };
+    use rustix::process::{Gid, Uid, geteuid};
+    use rustix::thread::{
+        CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set,
+        set_capabilities, set_no_new_privs, set_thread_groups, set_thread_res_gid,
+        set_thread_res_uid,
+    };
+    use seccompiler::{
+        BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+        SeccompRule, TargetArch, apply_filter,
+    };
+
+    use super::Needs;
+
+    /// The user that owns nothing, where the system does not say who that is (Linux's own overflow user).
+    const NOBODY: u32 = 65_534;
+
+    pub(super) fn enter(needs: &Needs) -> Vec<String> {
+        // the rules name open paths, and opening those may take the privileges that go now
+        let files = Files::prepare(needs);
+        let mut granted = Vec::new();
+        if needs.leave_root && geteuid().is_root() {
+            granted.push(leave_root(needs));
+        }
+        granted.push(drop_capabilities(needs));
+        granted.push(told(
+            "no new privileges",
+            set_no_new_privs(true).map_err(|error| error.to_string()),
+        ));
+        granted.push(files.map_or_else(
+            |reason| format!("files and sockets not confined: {reason}"),
+            Files::enforce,
+        ));
+        granted.push(told(
+            "no system calls for sockets, programs, other processes and the like (seccomp)",
+            refuse_calls(needs),
+        ));
+        granted
+    }
+
+    fn told(what: &str, outcome: Result<(), String>) -> String {
+        match outcome {
+            Ok(()) => what.to_owned(),
+            Err(reason) => format!("not granted: {what}: {reason}"),
+        }
+    }
+
+    /// Becomes `nobody`, but where files must be begun anew in a folder in which `nobody` may not.
+    fn leave_root(needs: &Needs) -> String {
+        let (uid, gid) = nobody();
+        let writable = |folder: &Path| {
+            folder
+                .metadata()
+                .is_ok_and(|facts| facts.mode() & 0o002 != 0 || facts.uid() == uid)
+        };
+        if let Some(folder) = needs.folders.iter().find(|folder| !writable(folder)) {
+            return format!(
+                "still root, since only root may begin files anew in {}",
+                folder.display()
+            );
+        }
+        let gone = || -> rustix::io::Result<()> {
+            let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+            set_thread_groups(&[])?;
+            set_thread_res_gid(gid, gid, gid)?;
+            set_thread_res_uid(uid, uid, uid)
+        };
+        told(
+            &format!("user {uid} instead of root"),
+            gone().map_err(|error| error.to_string()),
+        )
+    }
+
+    /// The numbers of the user `nobody` and its group, as the system's own list has them.
+    fn nobody() -> (u32, u32) {
+        let list = fs::read_to_string("/etc/passwd").unwrap_or_default();
+        list.lines()
+            .find_map(|line| {
+                let mut fields = line.split(':');
+                let named = fields.next()? == "nobody";
+                let uid: u32 = fields.nth(1)?.parse().ok()?;
+                let gid: u32 = fields.next()?.parse().ok()?;
+                (named && uid != 0).then_some((uid, gid))
+            })
+            .unwrap_or((NOBODY, NOBODY))
+    }
+
+    /// Empties the capability sets. One is kept where a file that is to be read cannot be read without it.
+    fn drop_capabilities(needs: &Needs) -> String {
+        match keep_capabilities(needs) {
+            Ok(kept) if kept.is_empty() => "no capabilities".to_owned(),
+            Ok(_) => "no capabilities but the one to read a capture of another user".to_owned(),
+            Err(error) => format!("not granted: no capabilities: {error}"),
+        }
+    }
+
+    /// Gives up all capabilities but those that are needed, and says which these are.
+    fn keep_capabilities(needs: &Needs) -> rustix::io::Result<CapabilitySet> {
+        let none = CapabilitySet::empty();
+        let had = capabilities(None)?;
+        let mut kept = CapabilitySet::DAC_READ_SEARCH & had.effective;
+        if !kept.is_empty() {
+            let effective = none;
+            set_capabilities(None, CapabilitySets { effective, ..had })?;
+            let closed = |path: &&PathBuf| path.is_file() && File::open(path).is_err();
+            if !needs.read.iter().any(|path| closed(&path)) {
+                kept = none;
+            }
+        }
+        // a kernel without ambient capabilities has none to clear
+        let _ = clear_ambient_capability_set();
+        let sets = CapabilitySets {
+            effective: kept,
+            permitted: kept,
+            inheritable: none,
+        };
+        set_capabilities(None, sets)?;
+        Ok(kept)
+    }
+
+    /// The files that may be opened from now on, and nothing else of the kind.
+    struct Files(landlock::RulesetCreated);
+
+    impl Files {
+        /// The newest interface that this was written for; older kernels do what they can.
+        const KNOWN: ABI = ABI::V6;
+
+        fn prepare(needs: &Needs) -> Result<Self, String> {
+            let words = |error: landlock::RulesetError| error.to_string();
+            let mut rules = Ruleset::default()
+                .handle_access(AccessFs::from_all(Self::KNOWN))
+                .and_then(|rules| rules.handle_access(AccessNet::from_all(Self::KNOWN)))
+                .and_then(|rules| rules.scope(Scope::from_all(Self::KNOWN)))
+                .and_then(Ruleset::create)
+                .map_err(words)?;
+            // a directory that was named by mistake is then refused in the words for it
+            let read = AccessFs::ReadFile | AccessFs::ReadDir;
+            let renew = AccessFs::WriteFile
+                | AccessFs::ReadFile
+                | AccessFs::Truncate
+                | AccessFs::MakeReg
+                | AccessFs::RemoveFile;
+            let wanted = (needs.read.iter().map(|path| (path, read)))
+                .chain(needs.folders.iter().map(|path| (path, renew)));
+            for (path, access) in wanted {
+                if let Some((path, access)) = rule(path, access) {
+                    rules = rules
+                        .add_rule(PathBeneath::new(path, access))
+                        .map_err(words)?;
+                }
+            }
+            Ok(Self(rules))
+        }
+
+        fn enforce(self) -> String {
+            match self.0.restrict_self() {
+                Ok(status) => match status.ruleset {
+                    RulesetStatus::FullyEnforced => {
+                        "no files but those named, no TCP (Landlock)".to_owned()
+                    }
+                    RulesetStatus::PartiallyEnforced => {
+                        "no files but those named (Landlock, as far as this kernel has it)"
+                            .to_owned()
+                    }
+                    RulesetStatus::NotEnforced => {
+                        "files and sockets not confined: this kernel has no Landlock".to_owned()
+                    }
+                },
+                Err(error) => format!("files and sockets not confined: {error}"),
+            }
+        }
+    }
+
+    /// A path as a rule takes it. What has no place in a file system (standard input, a pipe of the shell's) needs no rule, and what is not there
+    /// will be missed by whoever opens it.
+    fn rule(path: &Path, access: BitFlags<AccessFs>) -> Option<(PathFd, BitFlags<AccessFs>)> {
+        let facts = path.canonicalize().ok()?.metadata().ok()?;
+        let access = if facts.is_dir() {
+            access
+        } else {
+            access & AccessFs::from_file(Files::KNOWN)
+        };
+        Some((PathFd::new(path).ok()?, access))
+    }
+
+    /// Calls that a reader of packets has no use for: other programs and processes, sockets, the machine's own settings, file systems, and the doors
+    /// that have led into kernels.
+    const REFUSED: &[i64] = &[
+        libc::SYS_execve,
+        libc::SYS_execveat,
+        libc::SYS_ptrace,
+        libc::SYS_process_vm_readv,
+        libc::SYS_process_vm_writev,
+        libc::SYS_process_madvise,
+        libc::SYS_pidfd_open,
+        libc::SYS_pidfd_getfd,
+        libc::SYS_pidfd_send_signal,
+        libc::SYS_kill,
+        libc::SYS_kcmp,
+        libc::SYS_socket,
+        libc::SYS_socketpair,
+        libc::SYS_connect,
+        libc::SYS_bind,
+        libc::SYS_listen,
+        libc::SYS_sendmsg,
+        libc::SYS_sendmmsg,
+        libc::SYS_io_uring_setup,
+        libc::SYS_io_uring_enter,
+        libc::SYS_io_uring_register,
+        libc::SYS_bpf,
+        libc::SYS_perf_event_open,
+        libc::SYS_userfaultfd,
+        libc::SYS_memfd_create,
+        libc::SYS_add_key,
+        libc::SYS_request_key,
+        libc::SYS_keyctl,
+        libc::SYS_mount,
+        libc::SYS_umount2,
+        libc::SYS_move_mount,
+        libc::SYS_open_tree,
+        libc::SYS_fsopen,
+        libc::SYS_fsconfig,
+        libc::SYS_fsmount,
+        libc::SYS_fspick,
+        libc::SYS_pivot_root,
+        libc::SYS_chroot,
+        libc::SYS_setns,
+        libc::SYS_unshare,
+        libc::SYS_open_by_handle_at,
+        libc::SYS_name_to_handle_at,
+        libc::SYS_mknodat,
+        libc::SYS_mkdirat,
+        libc::SYS_symlinkat,
+        libc::SYS_linkat,
+        libc::SYS_fchmod,
+        libc::SYS_fchmodat,
+        libc::SYS_fchown,
+        libc::SYS_fchownat,
+        libc::SYS_setxattr,
+        libc::SYS_lsetxattr,
+        libc::SYS_fsetxattr,
+        libc::SYS_setuid,
+        libc::SYS_setgid,
+        libc::SYS_setreuid,
+        libc::SYS_setregid,
+        libc::SYS_setresuid,
+        libc::SYS_setresgid,
+        libc::SYS_setgroups,
+        libc::SYS_setfsuid,
+        libc::SYS_setfsgid,
+        libc::SYS_capset,
+        libc::SYS_personality,
+        libc::SYS_acct,
+        libc::SYS_quotactl,
+        libc::SYS_swapon,
+        libc::SYS_swapoff,
+        libc::SYS_reboot,
+        libc::SYS_kexec_load,
+        libc::SYS_kexec_file_load,
+        libc::SYS_init_module,
+        libc::SYS_finit_module,
+        libc::SYS_delete_module,
+        libc::SYS_sethostname,
+        libc::SYS_setdomainname,
+        libc::SYS_settimeofday,
+        libc::SYS_clock_settime,
+        libc::SYS_clock_adjtime,
+        libc::SYS_adjtimex,
+        libc::SYS_syslog,
+        libc::SYS_vhangup,
+        libc::SYS_nfsservctl,
+        libc::SYS_lookup_dcookie,
+        libc::SYS_move_pages,
+        libc::SYS_migrate_pages,
+        libc::SYS_mbind,
+    ];
+
+    /// The same, which only the older architecture still has.
+    #[cfg(target_arch = "x86_64")]
+    const OLDER: &[i64] = &[
+        libc::SYS_fork,
+        libc::SYS_vfork,
+        libc::SYS_chmod,
+        libc::SYS_chown,
+        libc::SYS_lchown,
+        libc::SYS_mknod,
+        libc::SYS_mkdir,
+        libc::SYS_symlink,
+        libc::SYS_link,
+        libc::SYS_iopl,
+        libc::SYS_ioperm,
+        libc::SYS_modify_ldt,
+        libc::SYS_uselib,
+    ];
+    #[cfg(not(target_arch = "x86_64"))]
+    const OLDER: &[i64] = &[];
+
+    /// Calls for those who serve a socket; without one they are refused as well.
+    const SERVING: &[i64] = &[libc::SYS_accept, libc::SYS_accept4, libc::SYS_sendto];
+
+    /// Has the kernel refuse these calls with EPERM. `clone3`, whose arguments a filter cannot see, is not there (ENOSYS), so that the C library
+    /// takes `clone`, which may make threads and nothing else.
+    fn refuse_calls(needs: &Needs) -> Result<(), String> {
+        let arch = TargetArch::try_from(std::env::consts::ARCH)
+            .map_err(|_| format!("no filter for {}", std::env::consts::ARCH))?;
+        let mut calls: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
+        let serving: &[i64] = if needs.serve { &[] } else { SERVING };
+        for call in REFUSED.iter().chain(OLDER).chain(serving) {
+            refuse(&mut calls, *call, &[])?;
+        }
+        let condition = |place, length, operator, value| {
+            SeccompCondition::new(place, length, operator, value).map_err(|error| error.to_string())
+        };
+        let thread = libc::CLONE_THREAD as u64;
+        let alone = condition(
+            0,
+            SeccompCmpArgLen::Qword,
+            SeccompCmpOp::MaskedEq(thread),
+            0,
+        )?;
+        refuse(&mut calls, libc::SYS_clone, &[alone])?;
+        // words put into the terminal's input run as commands once we are gone
+        let into_terminal = condition(
+            1,
+            SeccompCmpArgLen::Dword,
+            SeccompCmpOp::Eq,
+            libc::TIOCSTI as u64,
+        )?;
+        refuse(&mut calls, libc::SYS_ioctl, &[into_terminal])?;
+        let mut absent = BTreeMap::new();
+        refuse(&mut absent, libc::SYS_clone3, &[])?;
+        for (calls, error) in [(calls, libc::EPERM), (absent, libc::ENOSYS)] {
+            let program: BpfProgram = SeccompFilter::new(
+                calls,
+                SeccompAction::Allow,
+                SeccompAction::Errno(error as u32),
+                arch,
+            )
+            .and_then(BpfProgram::try_from)
+            .map_err(|error| error.to_string())?;
+            apply_filter(&program).map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
+    /// Adds a call that is refused where all `conditions` hold, under both of its numbers on machines where it has two.
+    fn refuse(
+        calls: &mut BTreeMap<i64, Vec<SeccompRule>>,
+        call: i64,
+        conditions: &[SeccompCondition],
+    ) -> Result<(), String> {
+        /// The x32 variant of a call (`__X32_SYSCALL_BIT` of Linux's asm/unistd.h): the same call, told apart by this bit alone.
+        const X32: i64 = 0x4000_0000;
+        let twice = cfg!(target_arch = "x86_64");
+        for number in [Some(call), twice.then_some(call | X32)]
+            .into_iter()
+            .flatten()
+        {
+            let rules = calls.entry(number).or_default();
+            if !conditions.is_empty() {
+                let rule = SeccompRule::new(conditions.to_vec());
+                rules.push(rule.map_err(|error| error.to_string())?);
+            }
+        }
+        Ok(())
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use std::io::{self, ErrorKind};
+        use std::net::{TcpStream, UdpSocket};
+
+        use super::*;
+
+        /// Runs `work` in a thread that has entered the sandbox; threads of other tests stay out of it.
+        fn inside<T: Send + 'static>(
+            needs: Needs,
+            work: impl FnOnce(&str) -> T + Send + 'static,
+        ) -> T {
+            let confined = std::thread::spawn(move || work(&enter(&needs).join("; ")));
+            confined.join().expect("nothing panics")
+        }
+
+        fn refused<T>(outcome: io::Result<T>) -> bool {
+            outcome.is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
+        }
+
+        #[test]
+        fn sockets_and_programs_are_refused_and_threads_are_not() {
+            inside(Needs::default(), |granted| {
+                if granted.contains("not granted: no system calls") {
+                    eprintln!("not run: needs seccomp ({granted})");
+                    return;
+                }
+                assert!(refused(TcpStream::connect("127.0.0.1:9")));
+                assert!(refused(UdpSocket::bind("127.0.0.1:0")));
+                assert!(refused(std::os::unix::net::UnixDatagram::unbound()));
+                assert!(std::process::Command::new("/bin/true").status().is_err());
+                let thread = std::thread::spawn(|| UdpSocket::bind("127.0.0.1:0"));
+                assert!(refused(thread.join().expect("a thread")));
+            });
+            assert!(
+                UdpSocket::bind("127.0.0.1:0").is_ok(),
+                "other threads are free"
+            );
+        }
+
+        #[test]
+        fn a_file_that_was_named_is_read_and_all_others_are_refused() {
+            let folder = tempfile::tempdir().expect("a folder");
+            let (named, other) = (folder.path().join("named"), folder.path().join("other"));
+            for path in [&named, &other] {
+                fs::write(path, "x").expect("written");
+            }
+            let needs = Needs {
+                read: vec![named.clone(), "/nonexistent/a".into(), "-".into()],
+                ..Needs::default()
+            };
+            inside(needs, move |granted| {
+                if !granted.contains("(Landlock") {
+                    eprintln!("not run: needs Landlock ({granted})");
+                    return;
+                }
+                assert!(File::open(&named).is_ok());
+                assert!(refused(File::options().write(true).open(&named)));
+                assert!(refused(File::open(&other)));
+                assert!(refused(File::create(named.with_file_name("new"))));
+                assert!(refused(fs::remove_file(&named)));
+                let missing = File::open("/nonexistent/a").map_err(|error| error.kind());
+                assert_eq!(missing.err(), Some(ErrorKind::NotFound));
+            });
+        }
+
+        #[test]
+        fn files_are_begun_anew_in_the_folder_named_for_it() {
+            let folder = tempfile::tempdir().expect("a folder");
+            let needs = Needs {
+                folders: vec![folder.path().to_owned()],
+                ..Needs::default()
+            };
+            let path = folder.path().join("events");
+            fs::write(&path, "x").expect("written");
+            inside(needs, move |_| {
+                fs::rename(&path, path.with_extension("1")).expect("renamed");
+                let mut options = File::options();
+                options
+                    .append(true)
+                    .create(true)
+                    .open(&path)
+                    .expect("begun anew");
+                fs::remove_file(path.with_extension("1")).expect("removed");
+            });
+        }
+
+        #[test]
+        fn no_capability_and_no_way_to_new_privileges_is_left() {
+            let status = inside(Needs::default(), |_| {
+                // a thread reads its own, whatever the files of others
+                let sets = capabilities(None).expect("the sets");
+                let privileges = rustix::thread::no_new_privs().expect("an answer");
+                (
+                    sets.effective | sets.permitted | sets.inheritable,
+                    privileges,
+                )
+            });
+            assert_eq!(status, (CapabilitySet::empty(), true));
+        }
+
+        #[test]
+        fn root_becomes_nobody() {
+            if !geteuid().is_root() {
+                eprintln!("not run: needs root");
+                return;
+            }
+            let needs = Needs {
+                leave_root: true,
+                ..Needs::default()
+            };
+            let uid = inside(needs, |granted| (granted.to_owned(), geteuid().as_raw()));
+            assert_eq!(uid.1, nobody().0, "{}", uid.0);
+            assert!(geteuid().is_root(), "other threads are as they were");
+        }
+    }
+}
