@@ -9,6 +9,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use replay::Replay;
@@ -44,7 +45,9 @@ struct Namespace(String);
 
 impl Namespace {
     fn new(name: &str) -> Option<Self> {
-        let name = format!("dpiscope-{}-{name}", std::process::id());
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let name = format!("dpiscope-{}-{number}-{name}", std::process::id());
         let ip = |words: &[&str]| {
             let status = Command::new("ip")
                 .args(words)
@@ -57,14 +60,19 @@ impl Namespace {
         }
         let namespace = Self(name);
         let name = &namespace.0;
-        let pair = ["link", "add", "a", "type", "veth", "peer", "name", "b"];
+        // without `name`, a is short for address
+        let pair = [
+            "link", "add", "name", "a", "type", "veth", "peer", "name", "b",
+        ];
         let made = ip(&[&["-n", name][..], &pair].concat())
             && ["a", "b"].iter().all(|end| {
                 // nobody but the replay shall say anything here
                 let quiet = ["arp", "off", "addrgenmode", "none", "mtu", "65535", "up"];
                 ip(&[&["-n", name, "link", "set", "dev", end][..], &quiet].concat())
             });
-        made.then_some(namespace)
+        // who may make a namespace may make these
+        assert!(made, "no interfaces in {name}");
+        Some(namespace)
     }
 
     fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {

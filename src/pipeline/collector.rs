@@ -148,12 +148,12 @@ struct Merged {
 
 impl Merged {
     fn new(parts: Vec<Vec<Gathered>>) -> Self {
-        let heads = parts.iter().map(oldest).collect();
+        let heads = parts.iter().map(|part| oldest(part)).collect();
         Self { parts, heads }
     }
 }
 
-fn oldest(part: &Vec<Gathered>) -> Option<(Timestamp, Frame)> {
+fn oldest(part: &[Gathered]) -> Option<(Timestamp, Frame)> {
     part.last().map(Gathered::rank)
 }
 

@@ -11,7 +11,8 @@ struct Frame {
     bytes: Vec<u8>,
 }
 
-/// The packets of a capture, and the snap length that a listener needs to see of them what the capture has, where it cut any.
+/// The packets of a capture, and its snap length, if all that are longer were cut to it. Where some were cut and longer ones were not, no listener can be
+/// made to see the same; what is missing is zero then.
 pub(crate) struct Replay {
     frames: Vec<Frame>,
     pub(crate) snap_length: Option<usize>,
@@ -20,8 +21,6 @@ pub(crate) struct Replay {
 
 /// Two addresses that no interface has, so that no host takes the packets for its own.
 const ADDRESSES: [u8; 12] = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2];
-
-const ETHERNET: usize = 14;
 
 impl Replay {
     /// Reads a capture of Ethernet, raw IP or Linux "cooked" packets; what was cut is filled up to its length on the wire.
@@ -34,6 +33,7 @@ impl Replay {
             lasts: Duration::ZERO,
         };
         let (mut batch, mut first) = (Batch::default(), None);
+        let (mut cut, mut longest) = (None, 0);
         while run.next(&mut batch) {
             for packet in &batch.packets {
                 let bytes = batch.bytes_of(packet);
@@ -52,8 +52,9 @@ impl Replay {
                     other => panic!("{}: {} cannot be replayed", path.display(), other.name()),
                 };
                 frame.extend_from_slice(&bytes[skip..]);
+                longest = longest.max(frame.len());
                 if packet.captured < packet.wire {
-                    replay.snap_length = Some(frame.len().max(ETHERNET));
+                    cut = cut.max(Some(frame.len()));
                     frame.resize(frame.len() + (packet.wire - packet.captured) as usize, 0);
                 }
                 let since = packet.time.since(*first.get_or_insert(packet.time));
@@ -65,6 +66,7 @@ impl Replay {
                 });
             }
         }
+        replay.snap_length = cut.filter(|cut| *cut >= longest);
         replay
     }
 

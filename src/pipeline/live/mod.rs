@@ -113,8 +113,8 @@ const RATES_REST: i64 = 10;
 /// The longest rest, in nanoseconds.
 const MOST_REST: i64 = 10_000_000_000;
 
-/// How long a worker that is behind is waited for before its packets are dropped.
-const PATIENCE: Duration = Duration::from_millis(250);
+/// How long a worker that is behind is waited for before its packets are dropped. The kernel's buffer fills meanwhile; it has room for about as long.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long a run that is stopped may take for packets that had come by then, in nanoseconds.
 const LAST_WORDS: i64 = 2_000_000_000;
