@@ -70,19 +70,22 @@ impl Replay {
         replay
     }
 
-    /// Sends them all, each at its time.
+    /// Sends them all, each at its time; gives how late the latest of them was.
     #[expect(
         clippy::disallowed_methods,
         reason = "a replay is the one test that runs in real time"
     )]
-    pub(crate) fn send(&self, interface: &str) {
+    pub(crate) fn send(&self, interface: &str) -> Duration {
         let mut wire = pcap::Capture::from_device(interface)
             .and_then(pcap::Capture::open)
             .expect("an interface to send on");
         let start = Instant::now();
+        let mut late = Duration::ZERO;
         for frame in &self.frames {
             std::thread::sleep(frame.after.saturating_sub(start.elapsed()));
             wire.sendpacket(frame.bytes.as_slice()).expect("sent");
+            late = late.max(start.elapsed().saturating_sub(frame.after));
         }
+        late
     }
 }
