@@ -21,6 +21,9 @@ const SHORT: Duration = Duration::from_secs(9);
 /// A packet that is sent so late, in milliseconds, changes the rates that a capture shows: a policer's bucket of the captures is refilled by a packet in 20.
 const LATE_MS: u64 = 10;
 
+/// Many listeners at once: little memory and one worker each.
+const SMALL: [&str; 4] = ["--threads", "1", "-B", "4096"];
+
 /// What is compared of a finding.
 type Key = (String, String, String, String);
 
@@ -110,7 +113,7 @@ impl Live {
         let events = folder.join(&namespace.0);
         let mut child = namespace
             .command(env!("CARGO_BIN_EXE_dpiscope"))
-            .args(["live", "-i", "b", "--threads", "1", "-B", "4096"])
+            .args(["live", "-i", "b"])
             .args(["--format", "ndjson", "--min-level", "likely", "-o"])
             .arg(&events)
             .args(options)
@@ -222,6 +225,7 @@ fn replay(path: &Path, folder: &Path) -> Option<String> {
     let packets = Replay::read(path);
     let namespace = Namespace::new(&name).expect("a namespace");
     let mut words = options(path);
+    words.extend(SMALL.map(str::to_owned));
     if let Some(length) = packets.snap_length {
         words.extend(["-s".to_owned(), length.to_string()]);
     }
@@ -252,6 +256,65 @@ fn replay(path: &Path, folder: &Path) -> Option<String> {
     Some(format!(
         "{name}: exit {code:?}, dropped {lost:?}, live {found:?}, analyze {wanted:?}\n{said}"
     ))
+}
+
+/// What the system says of a process: seconds of processor time, and MiB of memory.
+fn spent(id: u32) -> (f64, f64) {
+    let read = |name: &str| fs::read_to_string(format!("/proc/{id}/{name}")).unwrap_or_default();
+    let stat = read("stat");
+    // after the name: state is the third field, user and system time the fourteenth and fifteenth, in hundredths (proc(5))
+    let fields = stat.rsplit(')').next().unwrap_or_default();
+    let ticks = |place: usize| fields.split_whitespace().nth(place)?.parse::<f64>().ok();
+    let cpu = ticks(11)
+        .zip(ticks(12))
+        .map_or(0.0, |(user, system)| (user + system) / 100.0);
+    let status = read("status");
+    let memory = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = memory.and_then(|words| words.split_whitespace().next()?.parse::<f64>().ok());
+    (cpu, kib.unwrap_or_default() / 1024.0)
+}
+
+/// `cargo test --release --test live -- --ignored --nocapture flood_is` on a machine that does nothing else: 200,000 packets a second for two minutes, or
+/// what DPISCOPE_FLOOD says (`rate:seconds`).
+#[test]
+#[ignore = "a measurement: two minutes of both cores"]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what a flood costs is measured in real time"
+)]
+fn a_flood_is_counted_to_the_packet() {
+    if !can_make_interfaces() {
+        return;
+    }
+    let words = std::env::var("DPISCOPE_FLOOD").unwrap_or_else(|_| "200000:120".to_owned());
+    let folder = tempfile::tempdir().expect("a folder");
+    let namespace = Namespace::new("flood").expect("a namespace");
+    let live = Live::start(&namespace, folder.path(), &["--every".into(), "10".into()]);
+    let mut flood = sender(&namespace, &fixtures()[1])
+        .env("DPISCOPE_FLOOD", &words)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the flood runs");
+    while flood.try_wait().expect("a child").is_none() {
+        std::thread::sleep(Duration::from_secs(5));
+        let (cpu, memory) = spent(live.child.id());
+        eprintln!("{cpu:.1} s of processor time, {memory:.0} MiB");
+    }
+    let text = flood.wait_with_output().expect("its output").stdout;
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let sent = text.lines().find_map(|line| line.strip_prefix("sent "));
+    let sent: u64 = sent.and_then(|sent| sent.parse().ok()).expect("how many");
+    let (code, events, _) = live.stop("INT");
+    assert_eq!(code, Some(130));
+    let last = events.last().expect("stats");
+    let read = last["totals"]["packets"].as_u64().expect("packets");
+    let live = &last["live"];
+    let lost = live["dropped_by_kernel"].as_u64().expect("drops");
+    eprintln!(
+        "{words}: sent {sent}, read {read}, the kernel dropped {lost}, dropped later {}",
+        live["dropped_by_us"]
+    );
+    assert_eq!(read + lost, sent, "lost and not counted");
 }
 
 /// Replays all at once: they wait most of the time.
@@ -405,7 +468,10 @@ fn a_finding_is_told_within_a_second_and_signals_are_heard() {
     }
     let folder = tempfile::tempdir().expect("a folder");
     let namespace = Namespace::new("signals").expect("a namespace");
-    let live = Live::start(&namespace, folder.path(), &["--every".into(), "1".into()]);
+    let words: Vec<String> = (SMALL.iter().chain(&["--every", "1"]))
+        .map(ToString::to_string)
+        .collect();
+    let live = Live::start(&namespace, folder.path(), &words);
     let capture = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/forged-rst.pcap");
     let mut sender = sender(&namespace, &capture)
         .stdout(Stdio::null())
@@ -438,10 +504,22 @@ fn a_finding_is_told_within_a_second_and_signals_are_heard() {
 
 /// Not a test: what [`replay`] runs inside the namespace.
 #[test]
-#[expect(clippy::print_stdout, reason = "what the other tests read")]
+#[expect(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "how the other tests ask, and what they read"
+)]
 #[ignore = "sends what DPISCOPE_REPLAY names on interface a; run by the other tests"]
 fn send() {
-    if let Some(path) = std::env::var_os("DPISCOPE_REPLAY") {
+    if let (Some(path), Ok(flood)) = (
+        std::env::var_os("DPISCOPE_REPLAY"),
+        std::env::var("DPISCOPE_FLOOD"),
+    ) {
+        let (rate, seconds) = flood.split_once(':').expect("rate:seconds");
+        let number = |words: &str| words.parse().expect("a number");
+        let sent = Replay::read(Path::new(&path)).flood("a", number(rate), number(seconds));
+        println!("\nsent {sent}");
+    } else if let Some(path) = std::env::var_os("DPISCOPE_REPLAY") {
         let late = Replay::read(Path::new(&path)).send("a");
         // on a line of its own, whatever the test runner wrote before
         println!("\nlate ms {}", late.as_millis());

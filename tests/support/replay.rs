@@ -70,6 +70,37 @@ impl Replay {
         replay
     }
 
+    /// Sends them over and over for so many seconds, `rate` packets a second as far as this machine can, from other addresses each time. Gives how many.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a flood is measured in real time"
+    )]
+    pub(crate) fn flood(&mut self, interface: &str, rate: u64, seconds: u64) -> u64 {
+        let mut wire = pcap::Capture::from_device(interface)
+            .and_then(pcap::Capture::open)
+            .expect("an interface to send on");
+        let (start, mut sent, mut round) = (Instant::now(), 0, 0_u16);
+        while start.elapsed() < Duration::from_secs(seconds) {
+            round = round.wrapping_add(1);
+            for frame in &mut self.frames {
+                if sent % 256 == 0 {
+                    let due = Duration::from_secs_f64(sent as f64 / rate as f64);
+                    std::thread::sleep(due.saturating_sub(start.elapsed()));
+                }
+                // the middle octets of both IPv4 addresses: both directions of a flow change alike
+                for at in [27, 31] {
+                    if frame.bytes[12..14] == [8, 0] {
+                        frame.bytes[at] ^= (round ^ round.wrapping_sub(1)) as u8;
+                        frame.bytes[at + 1] ^= ((round ^ round.wrapping_sub(1)) >> 8) as u8;
+                    }
+                }
+                wire.sendpacket(frame.bytes.as_slice()).expect("sent");
+                sent += 1;
+            }
+        }
+        sent
+    }
+
     /// Sends them all, each at its time; gives how late the latest of them was.
     #[expect(
         clippy::disallowed_methods,
