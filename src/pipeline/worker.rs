@@ -194,14 +194,19 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// The clock has reached `now`: what became final since the last tick, and what changed. Only of a worker that was made to be watched.
-    pub(super) fn tick(&mut self, now: Timestamp) -> Told {
+    /// The clock has reached `now`: what became final since the last tick, and, if it is to `show` that, what changed. Only of a worker that was made to
+    /// be watched.
+    pub(super) fn tick(&mut self, now: Timestamp, show: bool) -> Told {
         self.advance(now);
         let mut told = Told {
             now,
             ..Told::default()
         };
-        let most = MOST_GLANCES / self.shards.len().max(1);
+        let most = if show {
+            MOST_GLANCES / self.shards.len().max(1)
+        } else {
+            0
+        };
         let mut open = Slab::new();
         let mut outbox = (self.measurer).outbox(now, true, &mut open, self.lookups.as_mut());
         for table in &mut self.shards {
@@ -244,8 +249,7 @@ impl<'a> Worker<'a> {
 
     /// The run is over, the clock stands at `last`: all flows of a watched worker are final.
     pub(super) fn end(mut self, last: Timestamp) -> Told {
-        let mut told = self.tick(last);
-        told.open.clear();
+        let mut told = self.tick(last, false);
         let mut ended = Slab::new();
         let mut outbox = (self.measurer).outbox(last, true, &mut ended, Some(&mut told.lookups));
         for table in &mut self.shards {

@@ -11,7 +11,8 @@ struct Frame {
     bytes: Vec<u8>,
 }
 
-/// The packets of a capture, and the snap length that a listener needs to see of them what the capture has, where it cut any.
+/// The packets of a capture, and its snap length, if all that are longer were cut to it. Where some were cut and longer ones were not, no listener can be
+/// made to see the same; what is missing is zero then.
 pub(crate) struct Replay {
     frames: Vec<Frame>,
     pub(crate) snap_length: Option<usize>,
@@ -20,8 +21,6 @@ pub(crate) struct Replay {
 
 /// Two addresses that no interface has, so that no host takes the packets for its own.
 const ADDRESSES: [u8; 12] = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2];
-
-const ETHERNET: usize = 14;
 
 impl Replay {
     /// Reads a capture of Ethernet, raw IP or Linux "cooked" packets; what was cut is filled up to its length on the wire.
@@ -34,6 +33,7 @@ impl Replay {
             lasts: Duration::ZERO,
         };
         let (mut batch, mut first) = (Batch::default(), None);
+        let (mut cut, mut longest) = (None, 0);
         while run.next(&mut batch) {
             for packet in &batch.packets {
                 let bytes = batch.bytes_of(packet);
@@ -52,8 +52,9 @@ impl Replay {
                     other => panic!("{}: {} cannot be replayed", path.display(), other.name()),
                 };
                 frame.extend_from_slice(&bytes[skip..]);
+                longest = longest.max(frame.len());
                 if packet.captured < packet.wire {
-                    replay.snap_length = Some(frame.len().max(ETHERNET));
+                    cut = cut.max(Some(frame.len()));
                     frame.resize(frame.len() + (packet.wire - packet.captured) as usize, 0);
                 }
                 let since = packet.time.since(*first.get_or_insert(packet.time));
@@ -65,22 +66,57 @@ impl Replay {
                 });
             }
         }
+        replay.snap_length = cut.filter(|cut| *cut >= longest);
         replay
     }
 
-    /// Sends them all, each at its time.
+    /// Sends them over and over for so many seconds, `rate` packets a second as far as this machine can, from other addresses each time. Gives how many.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a flood is measured in real time"
+    )]
+    pub(crate) fn flood(&mut self, interface: &str, rate: u64, seconds: u64) -> u64 {
+        let mut wire = pcap::Capture::from_device(interface)
+            .and_then(pcap::Capture::open)
+            .expect("an interface to send on");
+        let (start, mut sent, mut round) = (Instant::now(), 0, 0_u16);
+        while start.elapsed() < Duration::from_secs(seconds) {
+            round = round.wrapping_add(1);
+            for frame in &mut self.frames {
+                if sent % 256 == 0 {
+                    let due = Duration::from_secs_f64(sent as f64 / rate as f64);
+                    std::thread::sleep(due.saturating_sub(start.elapsed()));
+                }
+                // the middle octets of both IPv4 addresses: both directions of a flow change alike
+                for at in [27, 31] {
+                    if frame.bytes[12..14] == [8, 0] {
+                        frame.bytes[at] ^= (round ^ round.wrapping_sub(1)) as u8;
+                        frame.bytes[at + 1] ^= ((round ^ round.wrapping_sub(1)) >> 8) as u8;
+                    }
+                }
+                wire.sendpacket(frame.bytes.as_slice()).expect("sent");
+                sent += 1;
+            }
+        }
+        sent
+    }
+
+    /// Sends them all, each at its time; gives how late the latest of them was.
     #[expect(
         clippy::disallowed_methods,
         reason = "a replay is the one test that runs in real time"
     )]
-    pub(crate) fn send(&self, interface: &str) {
+    pub(crate) fn send(&self, interface: &str) -> Duration {
         let mut wire = pcap::Capture::from_device(interface)
             .and_then(pcap::Capture::open)
             .expect("an interface to send on");
         let start = Instant::now();
+        let mut late = Duration::ZERO;
         for frame in &self.frames {
             std::thread::sleep(frame.after.saturating_sub(start.elapsed()));
             wire.sendpacket(frame.bytes.as_slice()).expect("sent");
+            late = late.max(start.elapsed().saturating_sub(frame.after));
         }
+        late
     }
 }

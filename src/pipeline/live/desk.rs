@@ -153,6 +153,8 @@ pub(super) struct Desk<'a> {
     pub(super) past: Past,
     losses: VecDeque<Loss>,
     lost: u64,
+    /// Of these, packets that were read before they were lost.
+    pub(super) dropped_by_us: u64,
     undecoded: UndecodedCounts,
     /// Duplicates of flows that are not held any more, by capture.
     duplicates: BTreeMap<u16, u64>,
@@ -180,6 +182,7 @@ impl<'a> Desk<'a> {
             past: Past::default(),
             losses: VecDeque::new(),
             lost: 0,
+            dropped_by_us: 0,
             undecoded: UndecodedCounts::new(),
             duplicates: BTreeMap::new(),
             detail: 0,
@@ -527,7 +530,8 @@ impl<'a> Desk<'a> {
         let read: u64 = (analysis.captures.iter())
             .map(|capture| capture.file.packets)
             .sum();
-        let share = 100.0 * read as f64 / (read + self.lost) as f64;
+        let judged = read.saturating_sub(self.dropped_by_us);
+        let share = 100.0 * judged as f64 / (judged + self.lost) as f64;
         let seconds: f64 = (self.losses.iter())
             .map(|loss| loss.to.seconds_since(loss.from))
             .sum();

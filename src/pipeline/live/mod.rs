@@ -113,8 +113,8 @@ const RATES_REST: i64 = 10;
 /// The longest rest, in nanoseconds.
 const MOST_REST: i64 = 10_000_000_000;
 
-/// How long a worker that is behind is waited for before its packets are dropped.
-const PATIENCE: Duration = Duration::from_millis(250);
+/// How long a worker that is behind is waited for before its packets are dropped. The kernel's buffer fills meanwhile; it has room for about as long.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long a run that is stopped may take for packets that had come by then, in nanoseconds.
 const LAST_WORDS: i64 = 2_000_000_000;
@@ -302,7 +302,9 @@ fn work(
     let mut waiting = Told::default();
     for mut job in jobs {
         if let Some(now) = job.tick {
-            waiting.add(worker.tick(now), MOST_WAITING);
+            // what was shown and not yet taken is not shown again: flows wait where they are
+            let show = waiting.open.is_empty();
+            waiting.add(worker.tick(now, show), MOST_WAITING);
             match tell.try_send((place, std::mem::take(&mut waiting))) {
                 Ok(()) => {}
                 Err(TrySendError::Full((_, told))) => waiting = told,
@@ -440,6 +442,7 @@ fn judge(
             desk.lose(loss);
         }
         desk.add_undecoded(std::mem::take(&mut board.undecoded));
+        desk.dropped_by_us = board.dropped;
         files.clone_from(&board.files);
         news = std::mem::take(&mut board.news);
         status.first = board.first;

@@ -37,7 +37,7 @@ pub fn rehearse(
     while let Some(next) = reader.step(&mut captures, &mut dispatcher, &board) {
         while let Ok(mut job) = jobs.try_recv() {
             if let Some(now) = job.tick {
-                let told = worker.tick(now);
+                let told = worker.tick(now, true);
                 sums.take(0, &told);
                 desk.take(told);
                 let rates_too = now >= rates_at;
