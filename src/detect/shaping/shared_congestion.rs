@@ -2,6 +2,7 @@
 
 use crate::detect::rule::{About, Reading};
 
+use super::bucket::Fit;
 use super::case::Case;
 
 pub(in crate::detect) const ABOUT: About = About {
@@ -14,6 +15,9 @@ pub(in crate::detect) const ABOUT: About = About {
 /// Seconds of a full queue at the bucket's rate whose absence is plain to see.
 const LONG_QUEUE: f64 = 0.04;
 
+/// Share of its delay below which it was absent: a policed sender's own burst waits a little on its line.
+const NO_QUEUE: f64 = 0.1;
+
 pub(in crate::detect) fn read(case: &Case<'_>) -> Reading {
     let (packets, lost) = case.controls.losses();
     if packets < 100 {
@@ -24,8 +28,8 @@ pub(in crate::detect) fn read(case: &Case<'_>) -> Reading {
         return Reading::Blind("nothing was lost");
     }
     // What the line drops has stood in its queue; a fast control that overruns a short one of its own says nothing of packets that never waited.
-    if (case.fit.as_ref()).is_some_and(|fit| fit.queued() == Some(0.0) && fit.queue_s >= LONG_QUEUE)
-    {
+    let unqueued = |fit: &Fit| fit.queued().is_some_and(|share| share <= NO_QUEUE);
+    if (case.fit.as_ref()).is_some_and(|fit| unqueued(fit) && fit.queue_s >= LONG_QUEUE) {
         return Reading::Blind("the packets met no queue before they were lost");
     }
     let other = lost as f64 / packets as f64;
