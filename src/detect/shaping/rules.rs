@@ -83,7 +83,7 @@ table! {
     "innocent.application_limited"   application_limited   &[Shaping],              at_most(0.5),          "share",        0.1,  -2.0, "docs/detection.md, C5";
     "innocent.slow_reader"           slow_reader           &[Policing],             at_most(0.5),          "share",        0.1,  -1.0, "docs/detection.md, C5";
     "innocent.bufferbloat"           bufferbloat           &[Shaping],              at_most(0.15),         "times",        0.3,  -3.0, "docs/detection.md, C4, C7";
-    "innocent.shared_congestion"     shared_congestion     &[Policing],             at_most(0.2),          "times",        0.3,  -4.0, "docs/detection.md, C1, C7 (WeheY)";
+    "innocent.shared_congestion"     shared_congestion     &[Policing],             at_most(shared_congestion::ALIKE),         "times",        0.3,  -4.0, "docs/detection.md, C1, C7 (WeheY)";
     "innocent.lossy_radio"           lossy_radio           &[RandomDrop],           at_most(0.25),         "times",        0.5,  -5.0, "docs/detection.md, C3 (T1)";
     "innocent.full_line"             full_line             &[RandomDrop],           at_most(0.03),         "share",        0.1,  -4.0, "docs/detection.md, C1 (cross traffic)";
     "innocent.path_mtu"              path_mtu              &[RandomDrop],           at_least(0.3),         "share",        0.1,  -6.0, "RFC 8899";

@@ -8,7 +8,7 @@ pub(in crate::detect) const ABOUT: About = About {
     measures: "share of the losses that followed a pass, over the share of passes: 1 where every packet takes its own chance",
     why: "random loss does not care about the packet before; a full queue or an empty bucket loses one packet after the other",
     innocent: &["radio that fades loses in clusters too, and is no box that drops"],
-    blind_to: "fewer than 5 losses in any one flow",
+    blind_to: "fewer than 5 losses over all flows of the service",
 };
 
 /// Fewest losses that show whether they cluster.

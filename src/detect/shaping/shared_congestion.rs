@@ -2,7 +2,8 @@
 
 use crate::detect::rule::{About, Reading};
 
-use super::case::Case;
+use super::bucket::Fit;
+use super::case::{Case, WELL};
 
 pub(in crate::detect) const ABOUT: About = About {
     measures: "the controls' loss ratio over this flow's",
@@ -11,8 +12,14 @@ pub(in crate::detect) const ABOUT: About = About {
     blind_to: "controls that sent too little to lose anything",
 };
 
+/// The controls' loss ratio over this flow's up to which they did not meet the same.
+pub(in crate::detect) const ALIKE: f64 = 0.2;
+
 /// Seconds of a full queue at the bucket's rate whose absence is plain to see.
 const LONG_QUEUE: f64 = 0.04;
+
+/// Share of its delay below which it was absent: a policed sender's own burst waits a little on its line.
+const NO_QUEUE: f64 = 0.1;
 
 pub(in crate::detect) fn read(case: &Case<'_>) -> Reading {
     let (packets, lost) = case.controls.losses();
@@ -23,12 +30,15 @@ pub(in crate::detect) fn read(case: &Case<'_>) -> Reading {
     if own <= 0.0 {
         return Reading::Blind("nothing was lost");
     }
+    let other = lost as f64 / packets as f64;
     // What the line drops has stood in its queue; a fast control that overruns a short one of its own says nothing of packets that never waited.
-    if (case.fit.as_ref()).is_some_and(|fit| fit.queued() == Some(0.0) && fit.queue_s >= LONG_QUEUE)
+    let unqueued = |fit: &Fit| fit.queued().is_some_and(|share| share <= NO_QUEUE);
+    if other / own > ALIKE
+        && case.agreement() >= WELL
+        && (case.fit.as_ref()).is_some_and(|fit| unqueued(fit) && fit.queue_s >= LONG_QUEUE)
     {
         return Reading::Blind("the packets met no queue before they were lost");
     }
-    let other = lost as f64 / packets as f64;
     Reading::measured(
         other / own,
         [],
