@@ -345,6 +345,9 @@ mod linux {
     /// Calls for those who serve a socket; without one they are refused as well.
     const SERVING: &[i64] = &[libc::SYS_accept, libc::SYS_accept4, libc::SYS_sendto];
 
+    /// Puts a byte into a terminal's input (Linux's asm-generic/ioctls.h); the C libraries disagree on its type.
+    const TIOCSTI: u64 = 0x5412;
+
     /// Has the kernel refuse these calls with EPERM. `clone3`, whose arguments a filter cannot see, is not there (ENOSYS), so that the C library
     /// takes `clone`, which may make threads and nothing else.
     fn refuse_calls(needs: &Needs) -> Result<(), String> {
@@ -367,12 +370,7 @@ mod linux {
         )?;
         refuse(&mut calls, libc::SYS_clone, &[alone])?;
         // words put into the terminal's input run as commands once we are gone
-        let into_terminal = condition(
-            1,
-            SeccompCmpArgLen::Dword,
-            SeccompCmpOp::Eq,
-            libc::TIOCSTI as u64,
-        )?;
+        let into_terminal = condition(1, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, TIOCSTI)?;
         refuse(&mut calls, libc::SYS_ioctl, &[into_terminal])?;
         let mut absent = BTreeMap::new();
         refuse(&mut absent, libc::SYS_clone3, &[])?;

@@ -130,13 +130,11 @@ impl Fragments {
                 let mut datagram = self.datagrams.remove(&key)?;
                 self.bytes -= datagram.cost;
                 let frames = std::mem::take(&mut datagram.frames);
-                match datagram.assemble() {
-                    Some(whole) => Some(Whole { frames, ..whole }),
-                    None => {
-                        self.abandoned.extend(frames);
-                        None
-                    }
-                }
+                let Some(whole) = datagram.assemble() else {
+                    self.abandoned.extend(frames);
+                    return None;
+                };
+                Some(Whole { frames, ..whole })
             }
         }
     }
