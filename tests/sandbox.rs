@@ -1,4 +1,4 @@
-//! What the kernel says of a running `analyze`: `src/cli/sandbox.rs` tests what is refused inside.
+//! What the kernel says of a running `analyze`: `src/cli/sandbox` tests what is refused inside.
 #![cfg(target_os = "linux")]
 
 use std::fs;

@@ -699,7 +699,7 @@ mod tests {
     #[test]
     fn what_waits_for_a_piece_that_never_comes_is_bounded() {
         let mut piece = ip(OURS, THEIRS, 17, 0x2000, &[0; 64]);
-        let plain = ip(OURS, THEIRS, 17, 0, &udp(1000, 443, &[0; 40_000]));
+        let plain = ip(OURS, THEIRS, 17, 0, &udp(1000, 443, &vec![0; 40_000]));
         let mut file = wanted((0, 10_000), &[]);
         let mut most = 0;
         let mut feed = |number: u64, bytes: &[u8]| {
