@@ -83,7 +83,7 @@ bench-full: deps ## the whole on full-size captures (2 GB of disk at a time)
 	DPISCOPE_BENCH_SCALE=1 $(CARGO) bench --locked --bench whole
 
 .PHONY: lab
-lab: deps ## record the lab's scenarios (root, network namespaces; about five minutes)
+lab: deps ## record the lab's scenarios (root, network namespaces; about eleven minutes)
 	$(CARGO) run --release --locked $(LAB) -- run --out target/lab --seed 1 --jobs 8
 
 .PHONY: accuracy

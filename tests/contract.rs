@@ -56,6 +56,8 @@ impl Story {
             min_level: Level::Suspected,
             flow_table: true,
             interrupted: false,
+            ids: None,
+            past: None,
             only: &[],
         }
     }

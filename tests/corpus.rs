@@ -10,6 +10,7 @@ use std::sync::atomic::AtomicBool;
 
 use dpiscope::capture::{Options, Run};
 use dpiscope::detect::{Kind, Level};
+use dpiscope::facts::End;
 use dpiscope::pipeline::{self, Analysis, Scope, Settings};
 use dpiscope::service::Catalogue;
 use dpiscope::types::Endpoint;
@@ -151,6 +152,48 @@ fn every_name_that_others_read_is_read_on_the_same_flow() {
     }
     assert_eq!(missing, [""; 0], "of {} names", listed.len());
     assert!(!listed.is_empty());
+}
+
+/// What the ends of all flows with resets were judged to be, beside what the keepers of the corpus judged them to be.
+#[test]
+fn every_flow_that_was_reset_has_a_cause_and_no_innocent_one_is_left_unexplained() {
+    let Some(folder) = captures() else { return };
+    let mut judged: BTreeMap<(String, Ends), String> = BTreeMap::new();
+    for row in table(&folder.join("TRUTH.tsv")) {
+        if let (Some(client), Some(server)) = (end(&row["a_client"]), end(&row["b_server"])) {
+            let flow = (row["file"].clone(), [client, server].into());
+            judged.insert(flow, row["judgement"].clone());
+        }
+    }
+    let mut counts: BTreeMap<(&str, String), u32> = BTreeMap::new();
+    let mut unexplained = Vec::new();
+    for row in table(&folder.join("MANIFEST.tsv")) {
+        let Some(analysis) = analysis(&folder.join(&row["file"])) else {
+            continue;
+        };
+        for (flow, verdict) in analysis
+            .around
+            .flows
+            .iter()
+            .zip(&analysis.assessment.verdicts)
+        {
+            if !matches!(flow.end, End::RstByClient | End::RstByServer) {
+                continue;
+            }
+            let both = (row["file"].clone(), ends(flow.key.a, flow.key.b));
+            let word = judged.get(&both).map_or("not judged", String::as_str);
+            let cause = verdict.end_cause.unwrap_or("none");
+            *counts.entry((cause, word.to_owned())).or_default() += 1;
+            if cause == "none" || cause == "unexplained" && word.starts_with("benign") {
+                unexplained.push(format!("{}: {:?} ({word}): {cause}", row["file"], both.1));
+            }
+        }
+    }
+    for ((cause, word), count) in &counts {
+        eprintln!("{count:4} {cause:16} {word}");
+    }
+    assert!(counts.len() > 5, "{counts:?}");
+    assert_eq!(unexplained, [""; 0]);
 }
 
 /// The share of injected flows that must be found: what the corpus' keepers ask. Nothing in it is judged blackholed or slowed.

@@ -8,7 +8,7 @@ use super::{Application, Arrival, Recognised, mtproto, others, stun};
 use crate::types::Side;
 
 /// What one flow's datagrams said so far. Within stated bounds whatever comes: sources, questions and one hello.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Call {
     rtp: [RtpSide; 2],
     dtls: [DtlsSide; 2],

@@ -93,6 +93,16 @@ impl DatagramRecogniser {
         }
     }
 
+    /// What was recognised so far, the DNS questions of the flow among it; the recogniser goes on.
+    #[must_use]
+    pub fn so_far(&self) -> Recognised {
+        let mut found = self.found.clone();
+        if let Reading::Call(call) = &self.reading {
+            Call::clone(call).finish(&mut found);
+        }
+        found
+    }
+
     /// Everything that was recognised.
     #[must_use]
     pub fn finish(mut self) -> Recognised {

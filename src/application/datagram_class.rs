@@ -39,6 +39,22 @@ pub fn classify_datagram(payload: &[u8]) -> Datagram {
     }
 }
 
+/// The same for a datagram of `wire` bytes that the snap length cut: a STUN message is known by its header, as long as that is whole.
+#[must_use]
+pub fn classify_cut_datagram(payload: &[u8], wire: u32) -> Datagram {
+    let class = classify_datagram(payload);
+    if class.kind != PacketKind::Datagram {
+        return class;
+    }
+    let cut = payload.first_chunk::<20>().and_then(|header| {
+        let [_, _, l0, l1, c0, c1, c2, c3, ..] = *header;
+        let length = u32::from(u16::from_be_bytes([l0, l1]));
+        (header[0] < 0x40 && [c0, c1, c2, c3] == COOKIE && length + 20 == wire)
+            .then(|| stun_message(header))
+    });
+    cut.unwrap_or(class)
+}
+
 /// RFC 8999, section 5.1; types: RFC 9000, section 17.2, and RFC 9369, section 3.2.
 fn quic_long(payload: &[u8]) -> Option<Datagram> {
     let [first, a, b, c, d, destination, ..] = *payload.first_chunk::<7>()?;
@@ -72,36 +88,20 @@ fn quic_long(payload: &[u8]) -> Option<Datagram> {
 /// RFC 8489, section 5. Without the cookie (RFC 3489) only binding and shared-secret messages count.
 fn stun(payload: &[u8]) -> Option<Datagram> {
     let header = payload.first_chunk::<20>()?;
-    let [
-        t0,
-        t1,
-        l0,
-        l1,
-        c0,
-        c1,
-        c2,
-        c3,
-        x0,
-        x1,
-        x2,
-        x3,
-        y0,
-        y1,
-        y2,
-        y3,
-        z0,
-        z1,
-        z2,
-        z3,
-    ] = *header;
+    let [t0, t1, l0, l1, c0, c1, c2, c3, ..] = *header;
     let length = usize::from(u16::from_be_bytes([l0, l1]));
     // WhatsApp pads nothing, so beside the cookie a length need not be a multiple of four.
     let kind = u16::from_be_bytes([t0, t1]);
     let classic = matches!(kind, 0x0001 | 0x0101 | 0x0111 | 0x0002 | 0x0102 | 0x0112);
     let ours = [c0, c1, c2, c3] == COOKIE || classic && length.is_multiple_of(4);
-    if length + 20 != payload.len() || !ours {
-        return None;
-    }
+    (length + 20 == payload.len() && ours).then(|| stun_message(header))
+}
+
+/// What the header of a STUN message says.
+fn stun_message(header: &[u8; 20]) -> Datagram {
+    let [t0, t1, _, _, _, _, _, _, rest @ ..] = *header;
+    let [x0, x1, x2, x3, y0, y1, y2, y3, z0, z1, z2, z3] = rest;
+    let kind = u16::from_be_bytes([t0, t1]);
     let fold = u32::from_be_bytes([x0, x1, x2, x3])
         ^ u32::from_be_bytes([y0, y1, y2, y3]).rotate_left(11)
         ^ u32::from_be_bytes([z0, z1, z2, z3]).rotate_left(22);
@@ -111,7 +111,7 @@ fn stun(payload: &[u8]) -> Option<Datagram> {
         0x0100 => PacketKind::StunSuccess,
         _ => PacketKind::StunError,
     };
-    Some(shape(class, fold, u32::from(kind)))
+    shape(class, fold, u32::from(kind))
 }
 
 /// RFC 6347, section 4.1. The unified header of DTLS 1.3 (RFC 9147) cannot be told from other bytes.
@@ -190,6 +190,26 @@ mod tests {
 
     fn kind(hex: &str) -> PacketKind {
         classify_datagram(&bytes(hex)).kind
+    }
+
+    #[test]
+    fn a_stun_message_is_known_by_its_header_where_the_capture_cut_the_rest() {
+        let cut = bytes("000300642112a442 0102030405060708090a0b0c 00010203");
+        assert_eq!(classify_datagram(&cut).kind, PacketKind::Datagram);
+        let class = classify_cut_datagram(&cut, 0x64 + 20);
+        assert_eq!(class.kind, PacketKind::StunRequest);
+        let answer = bytes("010300642112a442 0102030405060708090a0b0c 00010203");
+        let answer = classify_cut_datagram(&answer, 0x64 + 20);
+        assert_eq!(
+            (answer.kind, answer.number),
+            (PacketKind::StunSuccess, class.number)
+        );
+        // another length than the header says is no STUN message, and a header that is cut says nothing
+        assert_eq!(classify_cut_datagram(&cut, 100).kind, PacketKind::Datagram);
+        assert_eq!(
+            classify_cut_datagram(&cut[..19], 0x64 + 20).kind,
+            PacketKind::Datagram
+        );
     }
 
     #[test]

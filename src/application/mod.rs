@@ -35,7 +35,7 @@ use serde::Serialize;
 use crate::types::{FlowKey, Frame, Side, Timestamp};
 
 pub use datagram::{DatagramRecogniser, datagram_may_start};
-pub use datagram_class::classify_datagram;
+pub use datagram_class::{classify_cut_datagram, classify_datagram};
 pub use stream::{STREAM_LIMIT, StreamRecogniser, stream_may_start};
 
 /// Whether a recogniser wants more.

@@ -114,20 +114,35 @@ impl StreamRecogniser {
         std::mem::take(&mut self.dns).finish()
     }
 
+    /// What was recognised so far, the DNS questions of the flow among it; the recogniser goes on.
+    #[must_use]
+    pub fn so_far(&self) -> Recognised {
+        let mut found = self.found.clone();
+        found.dns = self.dns.clone().finish();
+        self.note_missing(&mut found);
+        found
+    }
+
     /// Everything that was recognised.
     #[must_use]
     pub fn finish(self) -> Recognised {
-        let mut found = self.found;
+        let mut found = self.found.clone();
+        self.note_missing(&mut found);
         found.dns = self.dns.finish();
+        found
+    }
+
+    /// Notes what is still to come of records that began.
+    fn note_missing(&self, found: &mut Recognised) {
         if found.application == Application::Tls {
             let client = found
                 .client
                 .unwrap_or_else(|| tls::likely_client(self.ports));
-            let [a, b] = self.lanes.map(|lane| lane.record_missing());
+            let [a, b] = &self.lanes;
+            let [a, b] = [a, b].map(Lane::record_missing);
             (found.record_missing_up, found.record_missing_down) =
                 if client == Side::A { (a, b) } else { (b, a) };
         }
-        found
     }
 
     /// Whether more bytes could change the answer.

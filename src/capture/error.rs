@@ -39,4 +39,26 @@ pub enum CaptureError {
         /// What libpcap said.
         reason: String,
     },
+    /// There is no such interface.
+    #[error("{interface}: no such interface; there are {}", there.join(", "))]
+    NoSuchInterface {
+        /// The name as given.
+        interface: String,
+        /// The names of those there are.
+        there: Vec<String>,
+    },
+    /// The system does not let this user capture.
+    #[error("{interface}: capturing is not permitted")]
+    NotPermitted {
+        /// The name as given.
+        interface: String,
+    },
+    /// The interface could not be opened for another reason.
+    #[error("{interface}: {reason}")]
+    Interface {
+        /// The name as given.
+        interface: String,
+        /// What libpcap said.
+        reason: String,
+    },
 }

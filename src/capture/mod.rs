@@ -34,6 +34,8 @@ mod fuzz;
 #[cfg(feature = "live")]
 mod interfaces;
 mod link_type;
+#[cfg(feature = "live")]
+mod live;
 mod merge;
 mod pcap;
 mod pcapng;
@@ -47,6 +49,8 @@ pub use error::CaptureError;
 pub use fuzz::assert_reads;
 #[cfg(feature = "live")]
 pub use interfaces::{Interface, interfaces};
+#[cfg(feature = "live")]
+pub use live::{Drops, Heard, Listener, LiveOptions};
 pub use merge::{Options, Run};
 pub use write::PcapngWriter;
 

@@ -30,6 +30,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Read captures and report, service by service, what interfered and on what evidence
     Analyze(AnalyzeArgs),
+    /// Listen on interfaces and say what interferes while it happens
+    Live(LiveArgs),
     /// Hold captures against their expectation files (NAME.expect.toml beside NAME.pcap)
     Check(CheckArgs),
     /// Analyze a small capture that is built into the program
@@ -98,6 +100,71 @@ pub(crate) struct AnalyzeArgs {
     pub(crate) engine: EngineArgs,
 }
 
+#[derive(Args, Debug)]
+#[cfg_attr(
+    not(feature = "live"),
+    expect(dead_code, reason = "what may be typed is the same in every build")
+)]
+pub(crate) struct LiveArgs {
+    /// Interface to listen on (`dpiscope interfaces` lists them; `any` is all of them); several are one run
+    #[arg(short = 'i', value_name = "IFACE", action = clap::ArgAction::Append, required_unless_present = "read")]
+    pub(crate) interfaces: Vec<String>,
+
+    /// Rehearse: take the packets of a capture as if they came now, without waiting, and show the events of a live run
+    #[arg(short = 'r', value_name = "FILE", action = clap::ArgAction::Append, conflicts_with = "interfaces")]
+    pub(crate) read: Vec<PathBuf>,
+
+    /// Take only packets that this capture filter lets pass (pcap-filter(7)); the kernel applies it
+    #[arg(short = 'f', value_name = "BPF")]
+    pub(crate) filter: Option<String>,
+
+    /// Stop after this many packets
+    #[arg(short = 'c', value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) count: Option<u64>,
+
+    /// Capture no more than this many bytes of each packet [default: all]
+    #[arg(short = 's', value_name = "SNAPLEN", value_parser = clap::value_parser!(u32).range(1..=262_144))]
+    pub(crate) snap_length: Option<u32>,
+
+    /// The kernel's buffer for each interface, in KiB [default: 32768]
+    #[arg(short = 'B', long = "buffer-size", value_name = "KIB", value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
+    pub(crate) buffer_kib: Option<u32>,
+
+    /// Ask the interfaces for frames that are meant for others, too (a mirror port, a hub)
+    #[arg(long)]
+    pub(crate) promiscuous: bool,
+
+    /// Do not ask for such frames: the default; taken as tcpdump and tshark take it
+    #[arg(short = 'p', conflicts_with = "promiscuous")]
+    pub(crate) _not_promiscuous: bool,
+
+    /// Have the kernel hand packets over one by one: sooner by some milliseconds, at a cost for each packet
+    #[arg(long)]
+    pub(crate) immediate_mode: bool,
+
+    /// Seconds between two tables of services; 0 gives none before the end
+    #[arg(long, value_name = "SECONDS", default_value = "60")]
+    pub(crate) every: u32,
+
+    /// Begin the file of -o anew (as tshark has it): after `duration:SECONDS`, past `filesize:KB`; `files:N` keeps FILE and N-1 older ones, FILE.1 the youngest
+    #[arg(short = 'b', long = "ring-buffer", value_name = "WHEN", action = clap::ArgAction::Append, requires = "output")]
+    pub(crate) rotate: Vec<String>,
+
+    /// Do not give up privileges, files and sockets before listening: to debug, or where an interface goes for good and comes back
+    #[arg(long)]
+    pub(crate) no_sandbox: bool,
+
+    /// More on stderr: what is listened to, and the state with each table
+    #[arg(short = 'v')]
+    pub(crate) verbose: bool,
+
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
+
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
+}
+
 /// What `analyze` and `demo` share: how the report looks.
 #[derive(Args, Debug)]
 pub(crate) struct ReportArgs {
@@ -149,9 +216,9 @@ pub(crate) struct EngineArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
 
-    /// Most flows held at once; past it the oldest half-open ones go first, and are counted
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), default_value = "4000000")]
-    pub(crate) max_flows: u64,
+    /// Most flows held at once [default: 4000000 in files, 1000000 live]; past it the oldest half-open ones go first, and are counted
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) max_flows: Option<u64>,
 }
 
 impl EngineArgs {
@@ -159,7 +226,9 @@ impl EngineArgs {
         let standard = Settings::default();
         Settings {
             threads: self.threads.map_or(standard.threads, usize::from),
-            max_flows: usize::try_from(self.max_flows).unwrap_or(usize::MAX),
+            max_flows: self.max_flows.map_or(standard.max_flows, |most| {
+                usize::try_from(most).unwrap_or(usize::MAX)
+            }),
             scope: self.scope.into(),
             vantage: self.vantage.into(),
             flow_table,

@@ -11,6 +11,8 @@ mod evidence;
 mod expect;
 mod explain;
 mod interfaces;
+#[cfg(feature = "live")]
+mod live;
 mod near;
 mod output;
 mod progress;
@@ -18,6 +20,8 @@ mod sandbox;
 mod services;
 mod shell;
 mod signals;
+#[cfg(feature = "live")]
+mod stream;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -77,6 +81,12 @@ pub(crate) fn run() -> ExitCode {
     };
     let outcome = match arguments.command {
         Command::Analyze(args) => analyze::run(&args),
+        #[cfg(feature = "live")]
+        Command::Live(args) => live::run(&args),
+        #[cfg(not(feature = "live"))]
+        Command::Live(_) => Err(Failure::refused(
+            "this build has no libpcap and reads files only; build with the feature `live`",
+        )),
         Command::Check(args) => check::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Services(args) => services::run(&args),

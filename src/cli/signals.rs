@@ -1,4 +1,5 @@
-//! SIGINT and SIGTERM ask the run to stop and to show what it has; a second one ends the program at once.
+//! SIGINT and SIGTERM ask the run to stop and to show what it has; a second one ends the program at once. SIGUSR1 and SIGHUP ask a live run for
+//! its status and for files to be opened anew.
 
 use std::io;
 use std::sync::Arc;
@@ -6,6 +7,34 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
+
+/// Signals that ask a live run for something and let it go on.
+#[cfg(feature = "live")]
+pub(crate) struct Requests {
+    status: Arc<AtomicBool>,
+    reopen: Arc<AtomicBool>,
+}
+
+#[cfg(feature = "live")]
+impl Requests {
+    /// Listens from now on: SIGUSR1 asks for the status, SIGHUP for output files to be opened anew.
+    pub(crate) fn listen() -> io::Result<Self> {
+        let (status, reopen) = (Arc::default(), Arc::default());
+        flag::register(signal_hook::consts::SIGUSR1, Arc::clone(&status))?;
+        flag::register(signal_hook::consts::SIGHUP, Arc::clone(&reopen))?;
+        Ok(Self { status, reopen })
+    }
+
+    /// Whether the status was asked for since the last time.
+    pub(crate) fn status(&self) -> bool {
+        self.status.swap(false, Ordering::SeqCst)
+    }
+
+    /// Whether files are to be opened anew.
+    pub(crate) fn reopen(&self) -> bool {
+        self.reopen.swap(false, Ordering::SeqCst)
+    }
+}
 
 /// What the signals left behind.
 pub(crate) struct Signals {

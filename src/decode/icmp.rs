@@ -1,3 +1,5 @@
+use etherparse::{Icmpv4Slice, Icmpv6Slice};
+
 use super::IcmpError;
 use super::ip::{self, Ip};
 use crate::types::{Endpoint, FlowKey, Protocol, Seq};
@@ -7,7 +9,15 @@ const QUOTED: usize = 8;
 
 /// Reads an ICMP or ICMPv6 error that quotes a TCP or UDP packet, and the flow it quotes; none for all other messages.
 pub(super) fn error(ip: &Ip<'_>) -> Option<(FlowKey, IcmpError)> {
-    let (&[kind, code, _, _, a, b, c, d], quote) = ip.payload.split_first_chunk::<8>()?;
+    let (kind, code, [a, b, c, d], quote) = if ip.protocol == ip::ICMP {
+        let message = Icmpv4Slice::from_slice(ip.payload).ok()?;
+        let numbers = (message.type_u8(), message.code_u8());
+        (numbers.0, numbers.1, message.bytes5to8(), message.payload())
+    } else {
+        let message = Icmpv6Slice::from_slice(ip.payload).ok()?;
+        let numbers = (message.type_u8(), message.code_u8());
+        (numbers.0, numbers.1, message.bytes5to8(), message.payload())
+    };
     let mtu = match (ip.protocol, kind, code) {
         // RFC 792: unreachable (RFC 1191: code 4 carries the MTU), time exceeded, parameter problem. A redirect (5) says nothing of a loss.
         (ip::ICMP, 3, 4) => u32::from(u16::from_be_bytes([c, d])),

@@ -1,3 +1,7 @@
+use etherparse::err::LenError;
+use etherparse::err::ip_auth::HeaderSliceError;
+use etherparse::{IpAuthHeaderSlice, Ipv6FragmentHeaderSlice, Ipv6RawExtHeaderSlice};
+
 use super::Undecoded;
 use crate::types::Address;
 
@@ -187,35 +191,11 @@ fn extensions<'a>(bytes: &'a [u8], mut ip: Ip<'a>, mut named_at: u32) -> Result<
         if !is_extension(ip.protocol, ip.v6) {
             return Ok(ip);
         }
-        let cut = if ip.payload_length < 8 {
-            Undecoded::BadIp
-        } else {
-            Undecoded::Truncated
-        };
-        let Some(&[next, length, high, low, a, b, c, d]) = ip.payload.first_chunk::<8>() else {
-            return Err(cut);
-        };
-        let taken = match ip.protocol {
-            FRAGMENT => 8,
-            AUTHENTICATION => (u32::from(length) + 2) * 4,
-            _ => (u32::from(length) + 1) * 8,
-        };
+        let (next, taken, piece) = extension(&ip, named_at)?;
         if taken > ip.payload_length {
             return Err(Undecoded::BadIp);
         }
-        if ip.protocol == FRAGMENT {
-            let field = u16::from_be_bytes([high, low]);
-            // offset 0 and nothing to follow is an "atomic fragment", a whole packet (RFC 6946)
-            if field & 0xfff9 != 0 {
-                ip.piece = Some(Piece {
-                    id: u32::from_be_bytes([a, b, c, d]),
-                    offset: u32::from(field & 0xfff8),
-                    more: field & 1 != 0,
-                    at: ip.header,
-                    named_at,
-                });
-            }
-        }
+        ip.piece = piece;
         named_at = ip.header;
         ip.header += taken;
         ip.payload_length -= taken;
@@ -231,6 +211,45 @@ fn extensions<'a>(bytes: &'a [u8], mut ip: Ip<'a>, mut named_at: u32) -> Result<
         }
     }
     Err(Undecoded::TooDeep)
+}
+
+/// Reads the extension header at the start of a packet's payload: what comes after it, its length, and the piece it announces.
+fn extension(ip: &Ip<'_>, named_at: u32) -> Result<(u8, u32, Option<Piece>), Undecoded> {
+    let cut = |captured: usize, header: usize| {
+        // of a header that the packet has room for, the capture has cut the rest
+        if captured < header && header as u32 <= ip.payload_length {
+            Undecoded::Truncated
+        } else {
+            Undecoded::BadIp
+        }
+    };
+    let short = |error: LenError| cut(error.len, error.required_len);
+    match ip.protocol {
+        FRAGMENT => {
+            let header = Ipv6FragmentHeaderSlice::from_slice(ip.payload).map_err(short)?;
+            // offset 0 and nothing to follow is an "atomic fragment", a whole packet (RFC 6946)
+            let piece = header.is_fragmenting_payload().then(|| Piece {
+                id: header.identification(),
+                offset: u32::from(header.fragment_offset().value()) * 8,
+                more: header.more_fragments(),
+                at: ip.header,
+                named_at,
+            });
+            Ok((header.next_header().0, header.slice().len() as u32, piece))
+        }
+        AUTHENTICATION => {
+            let header =
+                IpAuthHeaderSlice::from_slice(ip.payload).map_err(|error| match error {
+                    HeaderSliceError::Len(error) => short(error),
+                    HeaderSliceError::Content(_) => Undecoded::BadIp,
+                })?;
+            Ok((header.next_header().0, header.slice().len() as u32, None))
+        }
+        _ => {
+            let header = Ipv6RawExtHeaderSlice::from_slice(ip.payload).map_err(short)?;
+            Ok((header.next_header().0, header.slice().len() as u32, None))
+        }
+    }
 }
 
 /// Whether `protocol` is a header with more behind it.

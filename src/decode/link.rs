@@ -1,3 +1,5 @@
+use etherparse::SingleVlanHeaderSlice;
+
 use super::Undecoded;
 use super::peel::{Peel, Walk};
 use crate::capture::LinkType;
@@ -101,10 +103,11 @@ impl Walk<'_> {
                 0x0800 | 0x86dd => return self.ip(at),
                 // 802.1Q, 802.1ad, and the tags from before the standard
                 0x8100 | 0x88a8 | 0x9100 | 0x9200 => {
-                    let [a, b, c, d] = self.take::<4>(at)?;
-                    self.tag(u16::from_be_bytes([a, b]));
-                    kind = u16::from_be_bytes([c, d]);
-                    at += 4;
+                    let tag = SingleVlanHeaderSlice::from_slice(self.from(at))
+                        .map_err(|_| Peel::Undecoded(Undecoded::Truncated))?;
+                    self.tag(tag.vlan_identifier().value());
+                    kind = tag.ether_type().0;
+                    at += tag.slice().len();
                     if kind < 1536 {
                         return self.llc(at);
                     }

@@ -12,8 +12,11 @@ pub mod innocent;
 // Rates and losses that somebody imposed.
 pub mod shaping;
 
+mod allowlist;
 mod finding;
+mod icmp;
 mod judged;
+mod past;
 mod rule;
 mod verdict;
 
@@ -21,8 +24,9 @@ pub use finding::{
     Assessment, Evidence, Finding, FlowVerdict, Judgement, Kind, Level, Mechanism, Note, Parameter,
 };
 pub use judged::Judged;
+pub use past::{Past, PastService};
 pub use rule::{About, Counts, Reading, Rule, Weighed};
-pub use verdict::assess;
+pub use verdict::{assess, assess_with};
 
 /// All rules, by family, innocent causes after the evidence of each.
 pub fn rules() -> impl Iterator<Item = &'static Rule> {

@@ -16,6 +16,9 @@ pub struct About {
     pub blind_to: &'static str,
 }
 
+/// Why nothing is said of what was not seen while the capture itself lost packets.
+pub(in crate::detect) const LOST: &str = "the capture lost packets meanwhile";
+
 /// What a rule measured on one flow.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reading {

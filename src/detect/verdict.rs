@@ -4,7 +4,7 @@ use crate::facts::{CaptureFacts, FlowFacts, Summary, Vantage};
 use crate::types::Protocol;
 
 use super::finding::{Assessment, Finding, FlowVerdict, Judgement, Level};
-use super::{Judged, blackhole, injection, shaping};
+use super::{Judged, allowlist, blackhole, injection, shaping};
 
 /// Judges all flows; `wanted` says which may yield findings. Flows that are only `shown`, for the flow table, get the cause of their end, and
 /// change nothing else: what is asked to be shown must not change what is found.
@@ -15,11 +15,24 @@ pub fn assess(
     around: &CaptureFacts,
     wanted: &dyn Fn(&FlowFacts) -> bool,
 ) -> Assessment {
+    let rates = shaping::judge(flows, around, wanted);
+    assess_with(flows, shown, around, wanted, rates)
+}
+
+/// The same where rates were judged before: that takes longest, and need not be done whenever the rest is.
+#[must_use]
+pub fn assess_with(
+    flows: &[FlowFacts],
+    shown: &[FlowFacts],
+    around: &CaptureFacts,
+    wanted: &dyn Fn(&FlowFacts) -> bool,
+    rates: Judged,
+) -> Assessment {
     // the order is one of precedence: who resets a flow also silences it, and who silences it also slows it down
     let families = [
         injection::judge(flows, around, wanted),
         blackhole::judge(flows, around, wanted),
-        shaping::judge(flows, around, wanted),
+        rates,
     ];
     let mut verdicts: Vec<FlowVerdict> = around.flows.iter().map(without_detail).collect();
     for flow in flows {
@@ -89,7 +102,7 @@ pub fn assess(
     Assessment {
         findings,
         verdicts,
-        notes: Vec::new(),
+        notes: allowlist::note(around).into_iter().collect(),
     }
 }
 

@@ -21,10 +21,33 @@ pub struct CaptureFacts {
     pub vantage: VantageFacts,
     /// Packets that the captures themselves say were lost.
     pub dropped: u64,
+    /// When packets were lost by the capture, as far as that is known: live runs note it, files do not tell. By time.
+    pub losses: Vec<Loss>,
     /// DNS lookups, by time.
     pub lookups: Vec<DnsLookup>,
     /// For each service index, whether it is a messenger.
     pub messenger: Vec<bool>,
+}
+
+/// Packets that the capture lost between two moments.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+pub struct Loss {
+    /// Not before.
+    pub from: Timestamp,
+    /// Not after.
+    pub to: Timestamp,
+    /// How many.
+    pub packets: u64,
+}
+
+impl CaptureFacts {
+    /// Whether the capture lost packets between the two moments: what was not seen then may have been there.
+    #[must_use]
+    pub fn lost_between(&self, from: Timestamp, to: Timestamp) -> bool {
+        self.losses
+            .iter()
+            .any(|loss| loss.from <= to && from <= loss.to)
+    }
 }
 
 /// Where a capture was taken.

@@ -44,6 +44,9 @@ pub struct Summary {
     pub activity: Activity,
     /// When the client was heard.
     pub client_activity: Activity,
+    /// For how long at its end the client, and the server, sent nothing but payload that it had sent before, in milliseconds: who repeats has got no
+    /// answer.
+    pub repeating_ms: [u32; 2],
     /// Smallest round trip from the capture point to the server, in milliseconds.
     pub rtt_server_ms: Option<f32>,
     /// Smallest round trip from the capture point to the client, in milliseconds.
@@ -87,6 +90,22 @@ impl Summary {
             Direction::Down => &self.activity,
         };
         activity.heard_between(from.since(self.first), to.since(self.first))
+    }
+
+    /// Whether a side sends nothing but what it had sent before from `moment` on, as far as the slots of its activity tell.
+    #[must_use]
+    pub fn only_repeats(&self, side: Direction, moment: Timestamp) -> bool {
+        let (activity, repeating) = match side {
+            Direction::Up => (&self.client_activity, self.repeating_ms[0]),
+            Direction::Down => (&self.activity, self.repeating_ms[1]),
+        };
+        if repeating == 0 || activity.heard == 0 {
+            return false;
+        }
+        // the last packet lies somewhere in the last slot
+        let slots = 64 - i64::from(activity.heard.leading_zeros());
+        let last = self.first.plus(slots.saturating_mul(activity.slot()));
+        moment.since(last) >= -i64::from(repeating) * 1_000_000
     }
 
     /// Whether the server was heard between the two moments.

@@ -6,7 +6,7 @@
 mod capture;
 mod flow;
 
-pub use capture::{CaptureFacts, DnsAnswer, DnsLookup, Vantage, VantageFacts};
+pub use capture::{CaptureFacts, DnsAnswer, DnsLookup, Loss, Vantage, VantageFacts};
 pub use flow::{Detail, FlowFacts, Summary};
 
 pub use crate::flow::{

@@ -24,7 +24,7 @@ struct Hole {
 }
 
 /// What is followed of the packets that one side sends.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Half {
     /// The number that counts as 0, and how far the circle has been gone round: `high` is relative, `high_seq` as sent.
     base: Option<Seq>,
@@ -47,7 +47,7 @@ pub(super) struct Half {
 }
 
 /// Segments under way, oldest first.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Timed {
     segments: [(i64, Timestamp); MAX_TIMED],
     used: usize,
@@ -58,7 +58,7 @@ struct Timed {
 struct HopLimits([(u8, u32); 4]);
 
 /// Counts that tell a law of IPv4 identifications.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Ids {
     seen: u32,
     zero: u32,

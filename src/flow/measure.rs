@@ -41,6 +41,8 @@ pub struct Measurement {
     pub activity: Activity,
     /// When the client was heard.
     pub client_activity: Activity,
+    /// For how long at its end the client, and the server, sent nothing but payload that it had sent before, in milliseconds.
+    pub repeating_ms: [u32; 2],
     /// Usual hop limits of the client and the server as captured; 0 where there is none.
     pub hop_limits: [u8; 2],
     /// Smallest round trips to the client and to the server, in nanoseconds.
@@ -82,6 +84,10 @@ impl<Rider> Finished<Rider> {
             down: outline.tallies.b,
             activity: outline.activity.b,
             client_activity: outline.activity.a,
+            repeating_ms: [
+                repeating_ms(outline.last.a, outline.fresh.a),
+                repeating_ms(outline.last.b, outline.fresh.b),
+            ],
             hop_limits: [outline.hop_limits.a, outline.hop_limits.b],
             rtt: outline.rtt,
             duplicates: outline.duplicates,
@@ -89,4 +95,9 @@ impl<Rider> Finished<Rider> {
         };
         (measurement, self.rider)
     }
+}
+
+/// From the last fresh packet of a side to its last one.
+fn repeating_ms(last: i64, fresh: i64) -> u32 {
+    u32::try_from((last - fresh).max(0) / 1_000_000).unwrap_or(u32::MAX)
 }

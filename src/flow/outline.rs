@@ -9,6 +9,9 @@ pub(super) struct Outline {
     pub(super) tallies: BySide<Tally>,
     /// When each side was heard: whoever is the server is known only at the end.
     pub(super) activity: BySide<Activity>,
+    /// When each side last sent anything, and anything but payload that it had sent before, in nanoseconds since the flow's first packet.
+    pub(super) last: BySide<i64>,
+    pub(super) fresh: BySide<i64>,
     /// Smallest round trip between the capture point and each side, in nanoseconds.
     pub(super) rtt: BySide<Option<i64>>,
     pub(super) hop_limits: BySide<u8>,
@@ -20,7 +23,7 @@ pub(super) struct Outline {
 }
 
 /// The last two packets of a side, to tell copies of them: a mirror port's copy follows its packet before the same side sends two more.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Recent {
     last: Record,
     before: Record,
@@ -28,7 +31,7 @@ pub(super) struct Recent {
 }
 
 /// Measures the outline of a flow of which nobody will ask for more, from its records alone: no allocation, about a hundred instructions a packet.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Sketch {
     protocol: Protocol,
     first: Timestamp,
@@ -36,7 +39,7 @@ pub(super) struct Sketch {
     sides: BySide<SketchSide>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct SketchSide {
     recent: Recent,
     /// One past the highest number sent.
@@ -59,6 +62,8 @@ impl Outline {
         }
         self.tallies.swap();
         self.activity.swap();
+        self.last.swap();
+        self.fresh.swap();
         self.rtt.swap();
         self.hop_limits.swap();
         self.syn.swap();
@@ -96,6 +101,10 @@ impl Outline {
             self.reset_by = self.reset_by.or(Some(side));
         } else {
             self.activity[side].note(since_first);
+            self.last[side] = self.last[side].max(since_first);
+            if !(again && record.payload() > 0) {
+                self.fresh[side] = self.fresh[side].max(since_first);
+            }
         }
     }
 }

@@ -89,7 +89,7 @@ pub struct PacketFact {
     pub seq: i64,
     /// Acknowledgement number, relative to the other side's first; meaningless without ACK.
     pub ack: i64,
-    /// The acknowledgement number as sent.
+    /// The acknowledgement number as sent; ICMP: 1 where the quoted packet was for the sender of the error, see [`PacketFact::is_from_peer`].
     pub raw_ack: u32,
     /// The sequence number as sent.
     pub raw_seq: u32,
@@ -105,6 +105,8 @@ pub struct PacketFact {
     pub traffic_class: u8,
     /// IPv4 identification; none in IPv6.
     pub ip_id: Option<u16>,
+    /// IPv6 flow label, folded to 16 bits: equal labels are equal, and only 0 is 0; none in IPv4.
+    pub flow_label: Option<u16>,
     /// IPv4 don't-fragment; true in IPv6.
     pub dont_fragment: bool,
     /// TCP time stamps: TSval, TSecr.
@@ -146,6 +148,11 @@ impl PacketFact {
     #[must_use]
     pub const fn is_ack(&self) -> bool {
         self.flags & 0x10 != 0
+    }
+    /// An ICMP error that came from the very address for which the quoted packet was.
+    #[must_use]
+    pub fn is_from_peer(&self) -> bool {
+        self.kind == PacketKind::Icmp && self.raw_ack != 0
     }
     /// Sent by the client.
     #[must_use]

@@ -18,6 +18,7 @@ pub(super) struct Record {
     frame_capture: u16,
     payload: u16,
     pub(super) window: u16,
+    /// IPv4 identification, or the IPv6 flow label, folded: a packet has one of them, and the bit `IP_ID` says which.
     ip_id: u16,
     bits: u16,
     pub(super) flags: u8,
@@ -96,7 +97,7 @@ impl Record {
             frame_number: u32::try_from(frame.number()).unwrap_or(u32::MAX),
             frame_capture: frame.capture(),
             payload: u16::try_from(packet.payload_length).unwrap_or(u16::MAX),
-            ip_id: packet.ip_id.unwrap_or_default(),
+            ip_id: packet.ip_id.unwrap_or_else(|| folded(packet.flow_label)),
             hop_limit: packet.hop_limit,
             traffic_class: packet.traffic_class,
             header: u8::try_from(packet.ip_length.saturating_sub(packet.payload_length))
@@ -221,6 +222,15 @@ impl Record {
         }
     }
 
+    /// The IPv6 flow label, folded to 16 bits; none in IPv4.
+    pub(super) const fn flow_label(&self) -> Option<u16> {
+        if self.bits & IP_ID == 0 {
+            Some(self.ip_id)
+        } else {
+            None
+        }
+    }
+
     pub(super) const fn dont_fragment(&self) -> bool {
         self.bits & DONT_FRAGMENT != 0
     }
@@ -281,8 +291,15 @@ impl Record {
             && self.digest == earlier.digest
             && (self.tsval, self.tsecr, self.extra) == (earlier.tsval, earlier.tsecr, earlier.extra)
             && self.flags & 0x04 == 0
-            && (self.ip_id != 0 || self.is_tcp() && (self.payload > 0 || self.flags & 0x03 != 0))
+            && (self.ip_id().is_some_and(|id| id != 0)
+                || self.is_tcp() && (self.payload > 0 || self.flags & 0x03 != 0))
     }
+}
+
+/// The 20 bits of a flow label in 16: equal labels stay equal, and only 0 becomes 0.
+const fn folded(label: u32) -> u16 {
+    let fold = (label ^ label >> 16) as u16;
+    if fold == 0 && label != 0 { 1 } else { fold }
 }
 
 fn kind_number(kind: PacketKind) -> u16 {

@@ -26,6 +26,16 @@ const LOG: u32 = 41;
 /// Flows that are measured together at the end, so that the waits for their records overlap: what they hold fits the first-level cache.
 const TOGETHER: usize = 32;
 
+/// How often flows that are over are looked for where changes are watched, in nanoseconds. A walk over a million flows costs tens of milliseconds.
+const SWEEP: i64 = 10_000_000_000;
+
+/// A flow with a long course is shown again once it has been silent for so long, in nanoseconds: below half a second, so that what is due then is told
+/// within a second.
+const SILENT: i64 = 300_000_000;
+
+/// At the latest it is shown again after so long, in nanoseconds.
+const STALE: i64 = 5_000_000_000;
+
 /// One flow: what every packet touches in the first cache line, the rest in the second.
 #[derive(Debug)]
 #[repr(C, align(64))]
@@ -53,10 +63,22 @@ const _: () = assert!(
 struct Extra<Rider> {
     rider: Option<Rider>,
     follower: Option<Follower>,
+    /// Packets that its last glance rests on, and when that was.
+    glanced: (u32, Timestamp),
+}
+
+impl<Rider> Default for Extra<Rider> {
+    fn default() -> Self {
+        Self {
+            rider: None,
+            follower: None,
+            glanced: (0, Timestamp(i64::MIN)),
+        }
+    }
 }
 
 /// Who follows a flow that outgrew its log.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Follower {
     Full(Box<Tracker>),
     Brief(Box<Sketch>),
@@ -93,6 +115,8 @@ const SETTLED_A: u16 = 1 << 8;
 const SETTLED_B: u16 = 1 << 9;
 const DATA: u16 = 1 << 10;
 const IN_USE: u16 = 1 << 11;
+/// Packets came since the flow was last glanced at; set only where changes are watched.
+const CHANGED: u16 = 1 << 12;
 
 /// A flow that is final: its measurements and what rode with it.
 #[derive(Debug)]
@@ -125,6 +149,14 @@ pub trait Sink<Rider> {
     fn wants_course(&self, key: &FlowKey, rider: Option<&Rider>) -> bool;
     /// Takes a final flow.
     fn take(&mut self, flow: Finished<Rider>);
+    /// Takes what is known so far of a flow that goes on.
+    fn glance(&mut self, flow: Finished<Rider>) {
+        drop(flow);
+    }
+    /// What a rider gathered so far, as a rider of its own; the flow keeps its own.
+    fn so_far(&self, _rider: &Rider) -> Option<Rider> {
+        None
+    }
 }
 
 impl<Rider> Finished<Rider> {
@@ -163,6 +195,22 @@ pub struct FlowTable<Rider> {
     swept_at: Timestamp,
     evicted: u64,
     evicted_tcp: u64,
+    opened: u64,
+    opened_tcp: u64,
+    watch: Option<Watch>,
+    /// Flows that outgrew their log and whose course is followed now.
+    courses: usize,
+}
+
+/// What happened since the last look, for whoever judges while the run goes on.
+#[derive(Debug, Default)]
+struct Watch {
+    /// Flows to which packets came, oldest change first; places that were given to another flow since are told by its bits.
+    changed: std::collections::VecDeque<u32>,
+    /// First packets of flows that were dropped for want of room.
+    dropped: Vec<(Timestamp, Frame)>,
+    /// Most flows whose course is followed at once.
+    most_courses: usize,
 }
 
 /// What became of a packet.
@@ -201,6 +249,22 @@ impl<Rider> FlowTable<Rider> {
             swept_at: Timestamp(i64::MIN),
             evicted: 0,
             evicted_tcp: 0,
+            opened: 0,
+            opened_tcp: 0,
+            watch: None,
+            courses: 0,
+        }
+    }
+
+    /// A table whose changes are watched, and which follows the course of `most_courses` flows at most: for a run that may last for days.
+    #[must_use]
+    pub fn watched(limit: usize, most_courses: usize) -> Self {
+        Self {
+            watch: Some(Watch {
+                most_courses,
+                ..Watch::default()
+            }),
+            ..Self::new(limit)
         }
     }
 
@@ -220,6 +284,12 @@ impl<Rider> FlowTable<Rider> {
     #[must_use]
     pub const fn evicted(&self) -> (u64, u64) {
         (self.evicted, self.evicted_tcp)
+    }
+
+    /// Flows that were ever held, and how many of them were TCP.
+    #[must_use]
+    pub const fn opened(&self) -> (u64, u64) {
+        (self.opened, self.opened_tcp)
     }
 
     /// Something of the place where the search for `hash` begins: asked for a whole batch ahead, so that the waits for memory overlap.
@@ -299,6 +369,12 @@ impl<Rider> FlowTable<Rider> {
         let side = if icmp { side.other() } else { side };
         let record = Record::new(time, frame, side, packet, datagram);
         let flow = self.flows.get_mut(index)?;
+        if let Some(watch) = &mut self.watch
+            && flow.bits & CHANGED == 0
+        {
+            flow.bits |= CHANGED;
+            watch.changed.push_back(index);
+        }
         flow.note(&record, vlan);
         let position = flow.count;
         flow.count = flow.count.saturating_add(1);
@@ -307,7 +383,10 @@ impl<Rider> FlowTable<Rider> {
         } else if position < LOG {
             flow.log = self.journal.push(record, flow.log);
         } else {
-            flow.follow(&record, &mut self.journal, finished);
+            let room = (self.watch.as_ref()).is_none_or(|watch| self.courses < watch.most_courses);
+            let followed = flow.is_followed_in_full();
+            flow.follow(&record, &mut self.journal, room, finished);
+            self.courses += usize::from(!followed && flow.is_followed_in_full());
         }
         Some(Placed {
             flow: FlowRef(index),
@@ -324,12 +403,7 @@ impl<Rider> FlowTable<Rider> {
     /// Gives the flow a rider.
     pub fn mount(&mut self, flow: FlowRef, rider: Rider) -> Option<&mut Rider> {
         let flow = self.flows.get_mut(flow.0)?;
-        let extra = flow.extra.get_or_insert_with(|| {
-            Box::new(Extra {
-                rider: None,
-                follower: None,
-            })
-        });
+        let extra = flow.extra.get_or_insert_with(|| Box::new(Extra::default()));
         Some(extra.rider.insert(rider))
     }
 
@@ -397,14 +471,68 @@ impl<Rider> FlowTable<Rider> {
         };
     }
 
+    /// Shows `sink` what is known so far of flows to which packets came since they were last shown, `most` of them at most, those that have waited
+    /// longest first, and gives the first packets of flows that were dropped for want of room. Nothing, where changes are not watched.
+    ///
+    /// A flow that outgrew its log costs a copy of its course to show, so it is shown when it has grown by an eighth, has fallen silent, was closed, or
+    /// was last shown a while ago: what a packet costs is then bounded, whatever the flow's length.
+    pub fn changes(
+        &mut self,
+        now: Timestamp,
+        most: usize,
+        sink: &mut impl Sink<Rider>,
+    ) -> Vec<(Timestamp, Frame)> {
+        let Some(watch) = &mut self.watch else {
+            return Vec::new();
+        };
+        let dropped = std::mem::take(&mut watch.dropped);
+        let waiting = watch.changed.len();
+        let mut changed = std::mem::take(&mut watch.changed);
+        let mut shown = 0;
+        for _ in 0..waiting {
+            let Some(index) = changed.pop_front() else {
+                break;
+            };
+            let Some(flow) = self.flows.get_mut(index) else {
+                continue;
+            };
+            if flow.bits & CHANGED == 0 {
+                continue;
+            }
+            if shown >= most || !flow.is_due(now) {
+                changed.push_back(index);
+                continue;
+            }
+            shown += 1;
+            flow.bits &= !CHANGED;
+            let count = flow.count;
+            if let Some(extra) = &mut flow.extra {
+                extra.glanced = (count, now);
+            }
+            let flow = flow.so_far(&self.journal, sink);
+            sink.glance(flow);
+        }
+        if let Some(watch) = &mut self.watch {
+            watch.changed = changed;
+        }
+        dropped
+    }
+
     /// Ends flows whose time is over at `now`. Costs a walk over the slab, so it is done when as many packets have come as there are flows, and
     /// half a lifetime has passed; an answer never depends on it, since a look-up asks the same question.
     pub fn advance(&mut self, now: Timestamp, finished: &mut impl Sink<Rider>) {
         if self.journal.is_sparse(self.live) {
             self.rewrite_journal();
         }
-        if self.since_sweep < self.flows.len() || now.since(self.swept_at) < lifetime::HALF_OPEN / 2
-        {
+        // a run that is watched goes by the clock as well: its packets may cease, its flows still end
+        let often = match self.watch {
+            Some(_) => now.since(self.swept_at) < SWEEP,
+            None => {
+                self.since_sweep < self.flows.len()
+                    || now.since(self.swept_at) < lifetime::HALF_OPEN / 2
+            }
+        };
+        if often {
             return;
         }
         self.since_sweep = 0;
@@ -499,6 +627,8 @@ impl<Rider> FlowTable<Rider> {
             self.flows.push(flow)
         };
         self.live += 1;
+        self.opened += 1;
+        self.opened_tcp += u64::from(key.protocol == Protocol::Tcp);
         if self.live * 2 > self.slots.len() {
             self.grow();
         }
@@ -608,6 +738,9 @@ impl<Rider> FlowTable<Rider> {
 
     fn drop_flow(&mut self, index: u32) {
         if let Some(flow) = self.take(index) {
+            if let Some(watch) = &mut self.watch {
+                watch.dropped.push((flow.first.time, flow.first.frame()));
+            }
             self.evicted += 1;
             self.evicted_tcp += u64::from(flow.key.protocol == Protocol::Tcp);
         }
@@ -647,6 +780,7 @@ impl<Rider> FlowTable<Rider> {
             bits: 0,
         };
         let flow = std::mem::replace(place, gone);
+        self.courses -= usize::from(flow.is_followed_in_full());
         self.unplace(crate::decode::flow_hash(&flow.key) as u32, index);
         self.free.push(index);
         self.live -= 1;
@@ -661,35 +795,92 @@ impl<Rider> FlowTable<Rider> {
         sink: &impl Sink<Rider>,
     ) -> Finished<Rider> {
         let (followed, rider) = flow.extra.take().map_or((None, None), |extra| {
-            let Extra { rider, follower } = *extra;
+            let Extra {
+                rider, follower, ..
+            } = *extra;
             (follower, rider)
         });
-        let (outline, details) = if let Some(follower) = followed {
-            follower.finish()
-        } else if sink.wants_packets(&flow.key, rider.as_ref()) {
-            let mut tracker = Tracker::new(flow.key.protocol, flow.first.time, false);
-            flow.replay(journal, newest_first, |record| tracker.absorb(record));
+        let (outline, details) = match followed {
+            Some(follower) => follower.finish(),
+            None => flow.measured(journal, newest_first, sink, rider.as_ref()),
+        };
+        flow.finished(outline, details, rider)
+    }
+}
+
+impl<Rider> Flow<Rider> {
+    /// Whether it outgrew its log and its course is followed.
+    fn is_followed_in_full(&self) -> bool {
+        (self.extra.as_ref()).is_some_and(|extra| matches!(extra.follower, Some(Follower::Full(_))))
+    }
+
+    /// Whether a changed flow should be shown at `now`.
+    fn is_due(&self, now: Timestamp) -> bool {
+        let Some(extra) = self.extra.as_ref().filter(|_| self.is_followed_in_full()) else {
+            return true;
+        };
+        let (count, at) = extra.glanced;
+        self.count >= count.saturating_add(count / 8)
+            || now.since(self.last) >= SILENT
+            || now.since(at) >= STALE
+            || self.bits & (RESET | FIN_A | FIN_B) != 0 && now.since(at) >= SILENT
+    }
+
+    /// What is known of it so far; it goes on.
+    fn so_far(&self, journal: &Journal, sink: &impl Sink<Rider>) -> Finished<Rider> {
+        let extra = self.extra.as_deref();
+        let rider = extra
+            .and_then(|extra| extra.rider.as_ref())
+            .and_then(|rider| sink.so_far(rider));
+        let (outline, details) =
+            if let Some(follower) = extra.and_then(|extra| extra.follower.clone()) {
+                follower.finish()
+            } else {
+                let mut room = [NONE; LOG as usize];
+                let newest_first = journal.places(self.log, &mut room);
+                self.measured(journal, newest_first, sink, rider.as_ref())
+            };
+        self.finished(outline, details, rider)
+    }
+
+    /// Measures it from its log, whose records lie at `newest_first`.
+    fn measured(
+        &self,
+        journal: &Journal,
+        newest_first: &[u32],
+        sink: &impl Sink<Rider>,
+        rider: Option<&Rider>,
+    ) -> (Outline, Option<Box<Details>>) {
+        if sink.wants_packets(&self.key, rider) {
+            let mut tracker = Tracker::new(self.key.protocol, self.first.time, false);
+            self.replay(journal, newest_first, |record| tracker.absorb(record));
             Follower::Full(Box::new(tracker)).finish()
         } else {
-            let mut sketch = Sketch::new(flow.key.protocol, flow.first.time);
-            flow.replay(journal, newest_first, |record| sketch.absorb(record));
+            let mut sketch = Sketch::new(self.key.protocol, self.first.time);
+            self.replay(journal, newest_first, |record| sketch.absorb(record));
             (sketch.finish(), None)
-        };
+        }
+    }
+
+    fn finished(
+        &self,
+        outline: Outline,
+        details: Option<Box<Details>>,
+        rider: Option<Rider>,
+    ) -> Finished<Rider> {
         Finished {
-            key: flow.key,
-            vlan: flow.vlan,
-            first: flow.first.time,
-            first_frame: flow.first.frame(),
-            last: flow.last,
-            life: flow.life(),
+            key: self.key,
+            vlan: self.vlan,
+            first: self.first.time,
+            first_frame: self.first.frame(),
+            last: self.last,
+            life: self.life(),
             outline,
             details,
             rider,
         }
     }
-}
 
-impl<Rider> Flow<Rider> {
     /// Whether the flow is over, so that a packet that `side` sends under its key opens a new one.
     fn is_over(&self, side: Side, time: Timestamp, packet: &Decoded<'_>) -> bool {
         if time.since(self.last) > self.life() {
@@ -743,21 +934,22 @@ impl<Rider> Flow<Rider> {
         }
     }
 
-    /// Follows a packet beyond the log at once; the first such packet ends the log.
+    /// Follows a packet beyond the log at once; the first such packet ends the log. `room` where one more flow's course may be followed.
     #[inline(never)]
-    fn follow(&mut self, record: &Record, journal: &mut Journal, sink: &impl Sink<Rider>) {
+    fn follow(
+        &mut self,
+        record: &Record,
+        journal: &mut Journal,
+        room: bool,
+        sink: &impl Sink<Rider>,
+    ) {
         let (key, start) = (&self.key, self.first.time);
-        let extra = self.extra.get_or_insert_with(|| {
-            Box::new(Extra {
-                rider: None,
-                follower: None,
-            })
-        });
+        let extra = self.extra.get_or_insert_with(|| Box::new(Extra::default()));
         if let Some(follower) = &mut extra.follower {
             follower.absorb(record);
             return;
         }
-        let mut follower = if sink.wants_course(key, extra.rider.as_ref()) {
+        let mut follower = if room && sink.wants_course(key, extra.rider.as_ref()) {
             Follower::Full(Box::new(Tracker::new(key.protocol, start, true)))
         } else {
             Follower::Brief(Box::new(Sketch::new(key.protocol, start)))
@@ -982,6 +1174,97 @@ mod tests {
             desk.flows(10),
             [(1, 1, End::Open), (1, 0, End::Open), (1, 0, End::Open)]
         );
+    }
+
+    /// Keeps what is shown: packets of side A, of flows that go on.
+    #[derive(Default)]
+    struct Shown(Vec<u32>);
+
+    impl Sink<()> for Shown {
+        fn wants_packets(&self, _: &FlowKey, _: Option<&()>) -> bool {
+            true
+        }
+
+        fn wants_course(&self, _: &FlowKey, _: Option<&()>) -> bool {
+            true
+        }
+
+        fn take(&mut self, _: Finished<()>) {
+            panic!("nothing ended");
+        }
+
+        fn glance(&mut self, flow: Finished<()>) {
+            self.0.push(flow.outline.tallies.a.packets);
+        }
+    }
+
+    impl Desk {
+        fn watched(limit: usize) -> Self {
+            Self {
+                table: FlowTable::watched(limit, 10),
+                ..Self::new(limit)
+            }
+        }
+
+        /// What is shown at `seconds`, and how many flows were dropped for want of room.
+        fn changes(&mut self, seconds: i64, most: usize) -> (Vec<u32>, usize) {
+            let mut shown = Shown::default();
+            let now = Timestamp::new(seconds, 0);
+            let dropped = self.table.changes(now, most, &mut shown);
+            (shown.0, dropped.len())
+        }
+    }
+
+    #[test]
+    fn a_flow_is_shown_when_packets_came_to_it_and_not_again_until_more_come() {
+        let mut desk = Desk::watched(100);
+        desk.segment(0, 1, true, SYN, 5)
+            .segment(1, 1, true, SYN, 5)
+            .segment(1, 2, true, SYN, 5);
+        assert_eq!(desk.changes(2, 10).0, [2, 1]);
+        assert_eq!(desk.changes(3, 10).0, [0; 0]);
+        desk.segment(3, 2, true, SYN, 5);
+        assert_eq!(desk.changes(4, 10).0, [2]);
+        assert_eq!(desk.flows(5).len(), 2);
+    }
+
+    #[test]
+    fn those_that_wait_longest_are_shown_first_and_none_is_forgotten() {
+        let mut desk = Desk::watched(100);
+        for port in 1..=5 {
+            for _ in 0..port {
+                desk.segment(0, port, true, SYN, 5);
+            }
+        }
+        assert_eq!(desk.changes(1, 2).0, [1, 2]);
+        assert_eq!(desk.changes(1, 2).0, [3, 4]);
+        assert_eq!(desk.changes(1, 2).0, [5]);
+    }
+
+    #[test]
+    fn a_long_flow_is_shown_when_it_has_grown_or_fallen_silent() {
+        let mut desk = Desk::watched(100);
+        for _ in 0..80 {
+            desk.segment(10, 1, true, ACK, 5);
+        }
+        assert_eq!(desk.changes(10, 10).0.len(), 1);
+        desk.segment(10, 1, true, ACK, 5);
+        assert_eq!(desk.changes(10, 10).0, [0; 0], "one packet in eighty");
+        assert_eq!(desk.changes(11, 10).0.len(), 1, "silent for a second");
+        for _ in 0..11 {
+            desk.segment(11, 1, true, ACK, 5);
+        }
+        assert_eq!(desk.changes(11, 10).0.len(), 1, "an eighth");
+    }
+
+    #[test]
+    fn a_flow_that_is_dropped_for_want_of_room_is_told() {
+        let mut desk = Desk::watched(2);
+        for port in 1..=3 {
+            desk.segment(0, port, true, SYN, 5);
+        }
+        let (shown, dropped) = desk.changes(1, 10);
+        assert_eq!((shown.len(), dropped), (2, 1));
     }
 
     #[test]

@@ -36,7 +36,7 @@ const RST: u8 = 0x04;
 const ACK: u8 = 0x10;
 
 /// Follows a conversation packet by packet, from its log or as packets come, and measures it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Tracker {
     protocol: Protocol,
     first: Timestamp,
@@ -62,7 +62,7 @@ pub(super) struct Tracker {
 }
 
 /// Round trips between the capture point and one side.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct RoundTrips {
     handshake: Option<i64>,
     min: Option<i64>,
@@ -71,7 +71,7 @@ struct RoundTrips {
 }
 
 /// Sequence gaps of RTP, for the first synchronisation source of a side.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct RtpGaps {
     source: Option<u32>,
     extended: i64,
@@ -501,6 +501,7 @@ fn fact(record: &Record, side: Side) -> PacketFact {
         hop_limit: record.hop_limit,
         traffic_class: record.traffic_class,
         ip_id: record.ip_id(),
+        flow_label: record.flow_label(),
         dont_fragment: record.dont_fragment(),
         timestamps: record.timestamps(),
         option_layout: u16::from(record.layout),

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap};
 
 use crate::application::HostSource;
 use crate::capture::CaptureFile;
-use crate::detect;
-use crate::facts::{CaptureFacts, FlowFacts, Summary};
+use crate::detect::{self, Judged};
+use crate::facts::{CaptureFacts, Detail, FlowFacts, Summary};
 use crate::flow::Slab;
 use crate::service::{Catalogue, Clue, ServiceId, Why};
-use crate::types::{Endpoint, Protocol, Timestamp};
+use crate::types::{Endpoint, Frame, Protocol, Timestamp};
 
 use super::names::NameBook;
 use super::reader::UndecodedCounts;
@@ -35,14 +35,86 @@ pub(super) fn collect(
     settings: &Settings,
     catalogue: &Catalogue,
 ) -> Analysis {
+    name_others(&mut parts, &book, catalogue);
+    let around = CaptureFacts {
+        flows: Vec::with_capacity(parts.iter().map(Slab::len).sum()),
+        first: remains.first.unwrap_or_default(),
+        last: remains.last.unwrap_or_default(),
+        dropped: remains.files.iter().filter_map(|file| file.dropped).sum(),
+        lookups: book.lookups,
+        ..CaptureFacts::default()
+    };
+    let mut analysis = Analysis {
+        around,
+        evicted_flows: remains.evicted.0,
+        evicted_tcp_flows: remains.evicted.1,
+        evicted_fragments: remains.evicted_fragments,
+        interrupted: remains.interrupted,
+        ..Analysis::default()
+    };
+    judge(
+        merged(parts),
+        settings,
+        catalogue,
+        &mut analysis,
+        detect::shaping::judge,
+    );
+    analysis.captures = outcomes(remains.files, &analysis.around.flows, &remains.undecoded);
+    analysis
+}
+
+/// Flows that are named together.
+pub(super) trait Part {
+    /// All of them.
+    fn flows(&self) -> impl Iterator<Item = &Gathered>;
+    /// All of them, to be named.
+    fn flows_mut(&mut self) -> impl Iterator<Item = &mut Gathered>;
+}
+
+impl Part for Slab<Gathered> {
+    fn flows(&self) -> impl Iterator<Item = &Gathered> {
+        self.values()
+    }
+
+    fn flows_mut(&mut self) -> impl Iterator<Item = &mut Gathered> {
+        self.values_mut()
+    }
+}
+
+/// Names the flows that their own bytes do not name: from DNS, then by those to the same place.
+pub(super) fn name_others(parts: &mut [impl Part], book: &NameBook, catalogue: &Catalogue) {
     if !book.is_empty() {
-        for flow in parts.iter_mut().flat_map(Slab::values_mut) {
-            name_by_dns(flow, &book, catalogue);
+        for flow in parts.iter_mut().flat_map(Part::flows_mut) {
+            name_by_dns(flow, book, catalogue);
         }
     }
     if book.spoken {
-        name_by_siblings(&mut parts, catalogue);
+        name_by_siblings(parts, catalogue);
     }
+}
+
+/// Gives a flow the name and service that its own bytes and addresses give it.
+pub(super) fn name_by_itself(flow: &mut Gathered, catalogue: &Catalogue) {
+    if let Some(detail) = &mut flow.detail {
+        let key = flow.summary.key;
+        let clue = Clue {
+            silent: flow.silent,
+            ..clue(&detail.recognised, key.b, key.protocol, None)
+        };
+        let found = catalogue.classify(&clue);
+        belong(detail, found);
+    }
+}
+
+/// Puts `flows`, by first packet, into the analysis, whose surroundings are known but for the flows, and judges them; their rates are judged by
+/// `rates`.
+pub(super) fn judge(
+    gathered: impl Iterator<Item = (Summary, Option<Box<Detail>>, bool)>,
+    settings: &Settings,
+    catalogue: &Catalogue,
+    analysis: &mut Analysis,
+    rates: impl FnOnce(&[FlowFacts], &CaptureFacts, &dyn Fn(&FlowFacts) -> bool) -> Judged,
+) {
     // by index; the control row comes first and is not among the catalogue's services
     let services = catalogue
         .services()
@@ -54,37 +126,24 @@ pub(super) fn collect(
             .copied()
             .unwrap_or_default()
     };
-    let mut around = CaptureFacts {
-        flows: Vec::with_capacity(parts.iter().map(Slab::len).sum()),
-        first: remains.first.unwrap_or_default(),
-        last: remains.last.unwrap_or_default(),
-        dropped: remains.files.iter().filter_map(|file| file.dropped).sum(),
-        lookups: book.lookups,
-        messenger: messenger.clone(),
-        ..CaptureFacts::default()
-    };
-    let mut captures = outcomes(remains.files, &remains.undecoded);
+    let around = &mut analysis.around;
+    around.messenger.clone_from(&messenger);
     let (mut flows, mut shown) = (Vec::new(), Vec::new());
-    merge(parts, |flow| {
-        if flow.summary.duplicates > 0
-            && let Some(capture) = captures.get_mut(usize::from(flow.summary.first_frame.capture()))
-        {
-            capture.duplicates += u64::from(flow.summary.duplicates);
-        }
-        if let Some(detail) = flow.detail.take() {
+    for (summary, detail, judged) in gathered {
+        if let Some(detail) = detail {
             let facts = FlowFacts {
                 index: around.flows.len() as u32,
-                summary: flow.summary.clone(),
+                summary: summary.clone(),
                 detail: *detail,
             };
-            if flow.judged {
+            if judged {
                 flows.push(facts);
             } else {
                 shown.push(facts);
             }
         }
-        around.flows.push(flow.summary.clone());
-    });
+        around.flows.push(summary);
+    }
     around.vantage = vantage::infer(&around.flows, settings.vantage);
     let scope = settings.scope;
     let wanted = move |flow: &FlowFacts| scope == Scope::All || is_messenger(flow.summary.service);
@@ -92,49 +151,18 @@ pub(super) fn collect(
         around.by_client = index_by(&around.flows, |flow| (flow.key.a.address, 0));
         around.by_server = index_by(&around.flows, |flow| (flow.key.b.address, flow.key.b.port));
     }
-    let assessment = detect::assess(&flows, &shown, &around, &wanted);
+    let rates = rates(&flows, around, &wanted);
+    analysis.assessment = detect::assess_with(&flows, &shown, around, &wanted, rates);
     flows.append(&mut shown);
     flows.sort_by_key(|flow| flow.index);
-    Analysis {
-        captures,
-        around,
-        flows,
-        assessment,
-        evicted_flows: remains.evicted.0,
-        evicted_tcp_flows: remains.evicted.1,
-        evicted_fragments: remains.evicted_fragments,
-        interrupted: remains.interrupted,
-    }
+    analysis.flows = flows;
 }
 
-/// Shows the flows of parts, each of which is in order, in the order of all. A part's memory is given back as it is read.
-fn merge(parts: Vec<Slab<Gathered>>, mut take: impl FnMut(&mut Gathered)) {
-    let mut readers: Vec<_> = (parts.into_iter())
-        .map(|part| Reader {
-            chunk: Vec::new(),
-            at: 0,
-            rest: part.into_chunks(),
-        })
-        .collect();
-    // the oldest is the greatest, as a heap wants it
-    let mut heads: BinaryHeap<_> = (readers.iter_mut().enumerate())
-        .filter_map(|(place, reader)| Some(Reverse((reader.head()?.rank(), place))))
-        .collect();
-    while let Some(mut head) = heads.peek_mut() {
-        let Some(reader) = readers.get_mut(head.0.1) else {
-            return;
-        };
-        if let Some(flow) = reader.head() {
-            take(flow);
-        }
-        reader.at += 1;
-        match reader.head() {
-            Some(next) => head.0.0 = next.rank(),
-            None => {
-                PeekMut::pop(head);
-            }
-        }
-    }
+/// The flows of parts, each of which is in order, in the order of all. A part's memory is given back as it is read.
+struct Merged<Chunks> {
+    readers: Vec<Reader<Chunks>>,
+    /// The oldest flow of each part and the part's place; the oldest is the greatest, as a heap wants it.
+    heads: BinaryHeap<Reverse<((Timestamp, Frame), usize)>>,
 }
 
 /// Where a part is read.
@@ -152,6 +180,39 @@ impl<Chunks: Iterator<Item = Vec<Gathered>>> Reader<Chunks> {
             self.at = 0;
         }
         self.chunk.get_mut(self.at)
+    }
+}
+
+fn merged(parts: Vec<Slab<Gathered>>) -> Merged<impl Iterator<Item = Vec<Gathered>>> {
+    let mut readers: Vec<_> = (parts.into_iter())
+        .map(|part| Reader {
+            chunk: Vec::new(),
+            at: 0,
+            rest: part.into_chunks(),
+        })
+        .collect();
+    let heads = (readers.iter_mut().enumerate())
+        .filter_map(|(place, reader)| Some(Reverse((reader.head()?.rank(), place))))
+        .collect();
+    Merged { readers, heads }
+}
+
+impl<Chunks: Iterator<Item = Vec<Gathered>>> Iterator for Merged<Chunks> {
+    type Item = (Summary, Option<Box<Detail>>, bool);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut head = self.heads.peek_mut()?;
+        let reader = self.readers.get_mut(head.0.1)?;
+        let flow = reader.head()?;
+        let item = (flow.summary.clone(), flow.detail.take(), flow.judged);
+        reader.at += 1;
+        match reader.head() {
+            Some(next) => head.0.0 = next.rank(),
+            None => {
+                PeekMut::pop(head);
+            }
+        }
+        Some(item)
     }
 }
 
@@ -185,14 +246,11 @@ fn name_by_dns(flow: &mut Gathered, book: &NameBook, catalogue: &Catalogue) {
 
 /// Gives a flow that nothing named the messenger for which all named flows to the same address and port were: a retry that was silenced before it
 /// could say a name. Ports of several services (a content network's) name nobody.
-fn name_by_siblings(parts: &mut [Slab<Gathered>], catalogue: &Catalogue) {
+fn name_by_siblings(parts: &mut [impl Part], catalogue: &Catalogue) {
     let mut owners: HashMap<(Endpoint, Protocol), Owner, foldhash::fast::RandomState> =
         HashMap::default();
-    for flow in parts
-        .iter()
-        .flat_map(Slab::values)
-        .filter(|flow| flow.named)
-    {
+    let flows = parts.iter().flat_map(Part::flows);
+    for flow in flows.filter(|flow| flow.named) {
         let service = ServiceId(flow.summary.service);
         let place = (flow.summary.key.b, flow.summary.key.protocol);
         let owner = owners.entry(place).or_insert(Owner {
@@ -225,11 +283,8 @@ fn name_by_siblings(parts: &mut [Slab<Gathered>], catalogue: &Catalogue) {
     if owners.is_empty() {
         return;
     }
-    for flow in parts
-        .iter_mut()
-        .flat_map(Slab::values_mut)
-        .filter(|flow| !flow.named)
-    {
+    let flows = parts.iter_mut().flat_map(Part::flows_mut);
+    for flow in flows.filter(|flow| !flow.named) {
         let place = (flow.summary.key.b, flow.summary.key.protocol);
         let Some((service, name)) = owners.get(&place) else {
             continue;
@@ -255,7 +310,12 @@ fn index_by<K: Ord>(flows: &[Summary], key: impl Fn(&Summary) -> K) -> Vec<u32> 
     index
 }
 
-fn outcomes(files: Vec<CaptureFile>, undecoded: &UndecodedCounts) -> Vec<CaptureOutcome> {
+/// What became of each source's packets.
+pub(super) fn outcomes(
+    files: Vec<CaptureFile>,
+    flows: &[Summary],
+    undecoded: &UndecodedCounts,
+) -> Vec<CaptureOutcome> {
     let mut captures: Vec<CaptureOutcome> = files
         .into_iter()
         .map(|file| CaptureOutcome {
@@ -264,6 +324,13 @@ fn outcomes(files: Vec<CaptureFile>, undecoded: &UndecodedCounts) -> Vec<Capture
             undecoded: BTreeMap::new(),
         })
         .collect();
+    for flow in flows {
+        if flow.duplicates > 0
+            && let Some(capture) = captures.get_mut(usize::from(flow.first_frame.capture()))
+        {
+            capture.duplicates += u64::from(flow.duplicates);
+        }
+    }
     for ((capture, reason), count) in undecoded {
         if let Some(capture) = captures.get_mut(usize::from(*capture)) {
             *capture.undecoded.entry(reason).or_default() += count;

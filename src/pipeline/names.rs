@@ -29,7 +29,7 @@ struct Named {
 pub(super) struct NameBook {
     pub(super) lookups: Vec<DnsLookup>,
     by_address: std::collections::BTreeMap<Address, Vec<Named>>,
-    /// Whether any flow said what may name it.
+    /// Whether any flow may have said what names it.
     pub(super) spoken: bool,
 }
 
@@ -62,45 +62,9 @@ impl Names {
         self.speech.load(Ordering::Relaxed)
     }
 
-    /// Notes what became of one question of the flow between `key`'s ends; an answer that disagrees is a lookup of its own.
+    /// Notes what became of one question of the flow between `key`'s ends.
     pub(super) fn note_fact(&self, key: &FlowKey, fact: DnsFact) {
-        let (client, resolver) = match fact.asker {
-            Side::A => (key.a, key.b),
-            Side::B => (key.b, key.a),
-        };
-        let (name, kind) = (fact.name, fact.kind);
-        let lookup = |reply: Option<DnsReply>| {
-            let answered = reply.as_ref().map(|reply| (reply.time, reply.frame));
-            let (time, frame) = fact.asked.or(answered)?;
-            Some(DnsLookup {
-                time,
-                frame,
-                answered: answered.map(|answered| answered.0),
-                answer_frame: answered.map(|answered| answered.1),
-                client: client.address,
-                resolver,
-                name: name.clone(),
-                kind,
-                answer: match reply {
-                    None => DnsAnswer::Unanswered,
-                    Some(reply) if reply.rcode == NX_DOMAIN => DnsAnswer::NxDomain,
-                    Some(reply) if reply.rcode == 0 && !reply.addresses.is_empty() => {
-                        DnsAnswer::Addresses(reply.addresses)
-                    }
-                    Some(reply) => DnsAnswer::Other(reply.rcode),
-                },
-            })
-        };
-        if fact.answers.is_empty()
-            && let Some(lookup) = lookup(None)
-        {
-            self.note(lookup);
-        }
-        for reply in fact.answers {
-            if let Some(lookup) = lookup(Some(reply)) {
-                self.note(lookup);
-            }
-        }
+        lookups(key, fact, |lookup| self.note(lookup));
     }
 
     /// Whether no answer was seen that may name an address. To be asked behind the barrier; lookups are still being noted there, so they do not count.
@@ -110,11 +74,62 @@ impl Names {
 
     /// Everything noted, in order; `hosts` are names that the captures themselves carry, which hold for the whole run.
     pub(super) fn book(&self, hosts: &[(Address, String)]) -> NameBook {
-        let mut lookups: Vec<DnsLookup> = self
+        let lookups: Vec<DnsLookup> = self
             .lookups
             .iter()
             .flat_map(|entry| entry.value().clone())
             .collect();
+        NameBook {
+            spoken: self.has_speech(),
+            ..NameBook::new(lookups, hosts)
+        }
+    }
+}
+
+/// What became of one question of the flow between `key`'s ends; an answer that disagrees is a lookup of its own.
+pub(super) fn lookups(key: &FlowKey, fact: DnsFact, mut note: impl FnMut(DnsLookup)) {
+    let (client, resolver) = match fact.asker {
+        Side::A => (key.a, key.b),
+        Side::B => (key.b, key.a),
+    };
+    let (name, kind) = (fact.name, fact.kind);
+    let lookup = |reply: Option<DnsReply>| {
+        let answered = reply.as_ref().map(|reply| (reply.time, reply.frame));
+        let (time, frame) = fact.asked.or(answered)?;
+        Some(DnsLookup {
+            time,
+            frame,
+            answered: answered.map(|answered| answered.0),
+            answer_frame: answered.map(|answered| answered.1),
+            client: client.address,
+            resolver,
+            name: name.clone(),
+            kind,
+            answer: match reply {
+                None => DnsAnswer::Unanswered,
+                Some(reply) if reply.rcode == NX_DOMAIN => DnsAnswer::NxDomain,
+                Some(reply) if reply.rcode == 0 && !reply.addresses.is_empty() => {
+                    DnsAnswer::Addresses(reply.addresses)
+                }
+                Some(reply) => DnsAnswer::Other(reply.rcode),
+            },
+        })
+    };
+    if fact.answers.is_empty()
+        && let Some(lookup) = lookup(None)
+    {
+        note(lookup);
+    }
+    for reply in fact.answers {
+        if let Some(lookup) = lookup(Some(reply)) {
+            note(lookup);
+        }
+    }
+}
+
+impl NameBook {
+    /// Puts lookups in order, and the names of addresses that follow from them.
+    pub(super) fn new(mut lookups: Vec<DnsLookup>, hosts: &[(Address, String)]) -> Self {
         lookups.sort_by(|a, b| {
             (a.time, a.frame, &a.name, a.kind, a.answer_frame).cmp(&(
                 b.time,
@@ -131,21 +146,55 @@ impl Names {
             book.add(*address, Timestamp(i64::MIN), Address::default(), name);
         }
         for lookup in &lookups {
-            if let (DnsAnswer::Addresses(addresses), Some(answered)) =
-                (&lookup.answer, lookup.answered)
-            {
-                for address in addresses {
-                    book.add(*address, answered, lookup.client, &lookup.name);
+            book.learn(lookup);
+        }
+        book.lookups = lookups;
+        book.spoken = true;
+        book
+    }
+
+    /// Adds the names that follow from a lookup.
+    pub(super) fn learn(&mut self, lookup: &DnsLookup) {
+        if let (DnsAnswer::Addresses(addresses), Some(answered)) = (&lookup.answer, lookup.answered)
+        {
+            for address in addresses {
+                self.add(*address, answered, lookup.client, &lookup.name);
+            }
+        }
+    }
+
+    /// Leaves the addresses of a lookup their last `most` names.
+    pub(super) fn trim(&mut self, lookup: &DnsLookup, most: usize) {
+        if let DnsAnswer::Addresses(addresses) = &lookup.answer {
+            for address in addresses {
+                if let Some(names) = self.by_address.get_mut(address) {
+                    let surplus = names.len().saturating_sub(most);
+                    names.drain(..surplus);
                 }
             }
         }
-        book.lookups = lookups;
-        book.spoken = self.has_speech();
-        book
     }
-}
 
-impl NameBook {
+    /// Takes them away again.
+    pub(super) fn forget(&mut self, lookup: &DnsLookup) {
+        let DnsAnswer::Addresses(addresses) = &lookup.answer else {
+            return;
+        };
+        for address in addresses {
+            let Some(names) = self.by_address.get_mut(address) else {
+                continue;
+            };
+            names.retain(|named| {
+                Some(named.time) != lookup.answered
+                    || named.client != lookup.client
+                    || named.name != lookup.name
+            });
+            if names.is_empty() {
+                self.by_address.remove(address);
+            }
+        }
+    }
+
     fn add(&mut self, address: Address, time: Timestamp, client: Address, name: &str) {
         let named = Named {
             time,

@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, SendTimeoutError, Sender};
 
 use crate::capture::{Batch, LinkType};
 use crate::decode::{Fragments, Peel, Peeled, Undecoded, peel};
@@ -24,6 +25,8 @@ pub(super) struct Item {
 pub(super) struct Job {
     pub(super) bytes: Arc<Vec<u8>>,
     pub(super) items: Vec<Item>,
+    /// The clock has come so far; no earlier packet follows. Only in live runs, and with no packets.
+    pub(super) tick: Option<Timestamp>,
 }
 
 /// Packets that could not be decoded, by capture and reason.
@@ -44,6 +47,10 @@ pub(super) struct Dispatcher {
     pub(super) undecoded: UndecodedCounts,
     pub(super) first: Option<Timestamp>,
     pub(super) last: Option<Timestamp>,
+    /// How long a worker that is behind is waited for; for ever, where nothing is said. What it cannot take by then is dropped and counted.
+    patience: Option<Duration>,
+    /// Packets that no worker could take in time.
+    pub(super) dropped: u64,
 }
 
 impl Dispatcher {
@@ -62,7 +69,28 @@ impl Dispatcher {
             undecoded: BTreeMap::new(),
             first: None,
             last: None,
+            patience: None,
+            dropped: 0,
         }
+    }
+
+    /// One that drops, and counts, what a worker cannot take within `patience`.
+    pub(super) fn impatient(self, patience: Duration) -> Self {
+        Self {
+            patience: Some(patience),
+            ..self
+        }
+    }
+
+    /// Tells all workers that the clock has reached `now`. False where one is gone.
+    pub(super) fn tick(&mut self, now: Timestamp) -> bool {
+        self.senders.iter().all(|sender| {
+            let job = Job {
+                tick: Some(now),
+                ..Job::default()
+            };
+            sender.send(job).is_ok()
+        })
     }
 
     /// Distributes a batch. False where no worker is left to take it.
@@ -105,6 +133,11 @@ impl Dispatcher {
             }
         }
         self.flush(&batch.bytes)
+    }
+
+    /// Fragmented datagrams that were dropped for want of room so far.
+    pub(super) const fn evicted_fragments(&self) -> u64 {
+        self.fragments.evicted()
     }
 
     /// Gives up fragments that never became whole.
@@ -179,14 +212,24 @@ impl Dispatcher {
             }
             let empty = self.empties.try_recv().unwrap_or_default();
             let items = std::mem::replace(pending, empty);
-            if sender
-                .send(Job {
-                    bytes: Arc::clone(bytes),
-                    items,
-                })
-                .is_err()
-            {
-                return false;
+            let job = Job {
+                bytes: Arc::clone(bytes),
+                items,
+                tick: None,
+            };
+            let sent = match self.patience {
+                None => sender.send(job).map_err(|_| None),
+                Some(patience) => sender.send_timeout(job, patience).map_err(|error| {
+                    let SendTimeoutError::Timeout(job) = error else {
+                        return None;
+                    };
+                    Some(job.items.len())
+                }),
+            };
+            match sent {
+                Ok(()) => {}
+                Err(Some(packets)) => self.dropped += packets as u64,
+                Err(None) => return false,
             }
         }
         true
@@ -206,5 +249,39 @@ impl Dispatcher {
                 .entry((frame.capture(), Undecoded::Fragment.name()))
                 .or_default() += 1;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::Packet;
+
+    #[test]
+    fn what_a_worker_cannot_take_in_time_is_dropped_and_counted_to_the_packet() {
+        let (sender, jobs) = crossbeam_channel::bounded(1);
+        let (_give_back, empties) = crossbeam_channel::unbounded();
+        let mut dispatcher =
+            Dispatcher::new(vec![sender], empties, 1).impatient(Duration::from_millis(1));
+        // UDP from one port to another, 28 bytes of IPv4
+        let mut bytes = vec![0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0];
+        bytes.extend([192, 0, 2, 1, 192, 0, 2, 2, 0, 1, 0, 2, 0, 8, 0, 0]);
+        let packet = Packet {
+            captured: 28,
+            wire: 28,
+            link: LinkType::RAW,
+            ..Packet::default()
+        };
+        let batch = Batch {
+            bytes: Arc::new(bytes),
+            packets: vec![packet; 7],
+        };
+        for _ in 0..3 {
+            assert!(dispatcher.batch(&batch));
+        }
+        assert_eq!(dispatcher.dropped, 14);
+        assert_eq!(jobs.try_recv().map(|job| job.items.len()), Ok(7));
+        drop(jobs);
+        assert!(!dispatcher.batch(&batch), "nobody is left");
     }
 }

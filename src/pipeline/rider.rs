@@ -42,6 +42,17 @@ impl Rider {
         Some(Box::new(Recognised { dns, ..recognised }))
     }
 
+    /// What was recognised so far; the recogniser goes on.
+    pub(super) fn so_far(&self) -> Self {
+        let recognised = match self {
+            Self::Stream(stream) => stream.recogniser.so_far(),
+            Self::Datagrams(recogniser) => recogniser.so_far(),
+            Self::Recognised(recognised) => Recognised::clone(recognised),
+            Self::Unknown => return Self::Unknown,
+        };
+        Self::Recognised(Box::new(recognised))
+    }
+
     /// Ends the recogniser and keeps what it found.
     pub(super) fn digest(&mut self) {
         let found = std::mem::replace(self, Self::Unknown).finish();

@@ -1,8 +1,10 @@
+use crate::application::dns::DnsFact;
 use crate::application::{
-    Appetite, HostSource, Recognised, classify_datagram, datagram_may_start, stream_may_start,
+    Appetite, HostSource, Recognised, classify_cut_datagram, classify_datagram, datagram_may_start,
+    stream_may_start,
 };
 use crate::decode::{Decoded, Transport, decode};
-use crate::facts::{Detail, Summary};
+use crate::facts::{Detail, DnsLookup, Summary};
 use crate::flow::{
     Datagram, Details, Finished, FlowRef, FlowTable, Hints, Measurement, PacketKind, Placed, Sink,
     Slab,
@@ -10,6 +12,7 @@ use crate::flow::{
 use crate::service::{Belonging, Catalogue, Clue, Part};
 use crate::types::{Endpoint, FlowKey, Frame, Protocol, Side, Timestamp};
 
+use super::names::lookups;
 use super::reader::{Item, Job, UndecodedCounts, shard_of};
 use super::rider::Rider;
 use super::{Names, Scope, Settings};
@@ -27,6 +30,8 @@ pub(super) struct Gathered {
     pub(super) judged: bool,
     /// Whether a name or the protocol's own bytes decided: then DNS is not asked.
     pub(super) named: bool,
+    /// Whether nothing that was captured of it could name it.
+    pub(super) silent: bool,
 }
 
 impl Gathered {
@@ -36,12 +41,63 @@ impl Gathered {
     }
 }
 
+/// What a watched worker tells at each tick.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    /// The tick's time.
+    pub(super) now: Timestamp,
+    /// Flows that are final.
+    pub(super) ended: Vec<Gathered>,
+    /// Flows that changed and go on, as far as they have come.
+    pub(super) open: Vec<Gathered>,
+    /// First packets of flows that were dropped for want of room.
+    pub(super) dropped: Vec<(Timestamp, Frame)>,
+    /// DNS lookups of these flows.
+    pub(super) lookups: Vec<DnsLookup>,
+    /// Packets that could not be decoded since the last tick.
+    pub(super) undecoded: UndecodedCounts,
+    /// Flows held.
+    pub(super) flows: usize,
+    /// Flows seen since the start, and how many of them were TCP.
+    pub(super) opened: (u64, u64),
+    /// Flows dropped for want of room since the start, and how many of them were TCP.
+    pub(super) evicted: (u64, u64),
+    /// Ended flows that could not be told in time.
+    pub(super) unjudged: u64,
+}
+
+impl Told {
+    /// Adds what a later tick told; of ended flows, the last `most` are kept.
+    pub(super) fn add(&mut self, later: Self, most: usize) {
+        self.ended.extend(later.ended);
+        let surplus = self.ended.len().saturating_sub(most);
+        self.ended.drain(..surplus);
+        self.open.extend(later.open);
+        self.dropped.extend(later.dropped);
+        self.lookups.extend(later.lookups);
+        for (place, count) in later.undecoded {
+            *self.undecoded.entry(place).or_default() += count;
+        }
+        (self.now, self.flows) = (later.now, later.flows);
+        (self.opened, self.evicted) = (later.opened, later.evicted);
+        self.unjudged += later.unjudged + surplus as u64;
+    }
+}
+
+/// Most flows that a worker shows at one tick: some tens of milliseconds of work. The others wait for the next.
+const MOST_GLANCES: usize = 16_384;
+
+/// Flows whose course is followed at once in a watched worker's tables, all shards together. A course takes 0.8 MB at most.
+const MOST_COURSES: usize = 512;
+
 /// Owns the flows of some shards: decodes, follows, recognises and measures. Needs no thread, and asks no clock.
 pub(super) struct Worker<'a> {
     /// One table a shard; those of other workers stay empty.
     shards: Vec<FlowTable<Rider>>,
     measurer: Measurer<'a>,
     gathered: Slab<Gathered>,
+    /// DNS lookups since the last tick; none in a worker that is not watched, which notes them among the shared names.
+    lookups: Option<Vec<DnsLookup>>,
     pub(super) undecoded: UndecodedCounts,
 }
 
@@ -63,7 +119,26 @@ impl<'a> Worker<'a> {
                 flow_table: settings.flow_table,
             },
             gathered: Slab::new(),
+            lookups: None,
             undecoded: UndecodedCounts::new(),
+        }
+    }
+
+    /// A worker that tells at each [`tick`](Self::tick) what changed.
+    pub(super) fn watched(
+        shard_count: usize,
+        settings: &Settings,
+        catalogue: &'a Catalogue,
+        names: &'a Names,
+    ) -> Self {
+        let limit = shard_limit(settings.max_flows, shard_count);
+        let courses = MOST_COURSES / shard_count.max(1);
+        Self {
+            shards: (0..shard_count)
+                .map(|_| FlowTable::watched(limit, courses.max(1)))
+                .collect(),
+            lookups: Some(Vec::new()),
+            ..Self::new(shard_count, settings, catalogue, names)
         }
     }
 
@@ -112,10 +187,42 @@ impl<'a> Worker<'a> {
 
     /// Packet time has reached `now`: flows that have been silent for longer than they live are final.
     pub(super) fn advance(&mut self, now: Timestamp) {
-        let mut outbox = self.measurer.outbox(now, true, &mut self.gathered);
+        let mut outbox =
+            (self.measurer).outbox(now, true, &mut self.gathered, self.lookups.as_mut());
         for table in &mut self.shards {
             table.advance(now, &mut outbox);
         }
+    }
+
+    /// The clock has reached `now`: what became final since the last tick, and what changed. Only of a worker that was made to be watched.
+    pub(super) fn tick(&mut self, now: Timestamp) -> Told {
+        self.advance(now);
+        let mut told = Told {
+            now,
+            ..Told::default()
+        };
+        let most = MOST_GLANCES / self.shards.len().max(1);
+        let mut open = Slab::new();
+        let mut outbox = (self.measurer).outbox(now, true, &mut open, self.lookups.as_mut());
+        for table in &mut self.shards {
+            told.dropped.extend(table.changes(now, most, &mut outbox));
+            told.flows += table.len();
+            let (flows, tcp) = table.evicted();
+            told.evicted = (told.evicted.0 + flows, told.evicted.1 + tcp);
+            let (flows, tcp) = table.opened();
+            told.opened = (told.opened.0 + flows, told.opened.1 + tcp);
+        }
+        told.open = open.into_values().collect();
+        told.ended = std::mem::replace(&mut self.gathered, Slab::new())
+            .into_values()
+            .collect();
+        told.lookups = self
+            .lookups
+            .as_mut()
+            .map(std::mem::take)
+            .unwrap_or_default();
+        told.undecoded = std::mem::take(&mut self.undecoded);
+        told
     }
 
     /// The run is over, its last packet time was `last`: all flows are final. Gives them in parts, each from the oldest to the youngest.
@@ -129,10 +236,23 @@ impl<'a> Worker<'a> {
             let (flows, tcp) = table.evicted();
             evicted = (evicted.0 + flows, evicted.1 + tcp);
             let mut part = Slab::new();
-            table.drain(&mut self.measurer.outbox(last, false, &mut part));
+            table.drain(&mut self.measurer.outbox(last, false, &mut part, None));
             parts.push(in_order(part));
         }
         (parts, self.undecoded, evicted)
+    }
+
+    /// The run is over, the clock stands at `last`: all flows of a watched worker are final.
+    pub(super) fn end(mut self, last: Timestamp) -> Told {
+        let mut told = self.tick(last);
+        told.open.clear();
+        let mut ended = Slab::new();
+        let mut outbox = (self.measurer).outbox(last, true, &mut ended, Some(&mut told.lookups));
+        for table in &mut self.shards {
+            table.drain(&mut outbox);
+        }
+        told.ended.extend(ended.into_values());
+        told
     }
 
     fn packet(&mut self, item: &Item, guess: FlowRef, packet: &Decoded<'_>) {
@@ -141,13 +261,17 @@ impl<'a> Worker<'a> {
             return;
         };
         let datagram = match packet.transport {
+            Transport::Udp if (packet.payload.len() as u64) < u64::from(packet.payload_length) => {
+                classify_cut_datagram(packet.payload, packet.payload_length)
+            }
             Transport::Udp => classify_datagram(packet.payload),
             _ => Datagram::default(),
         };
         if datagram.kind == PacketKind::Dns && datagram.stream == 1 {
             self.measurer.names.expect();
         }
-        let mut outbox = self.measurer.outbox(item.time, true, &mut self.gathered);
+        let mut outbox =
+            (self.measurer).outbox(item.time, true, &mut self.gathered, self.lookups.as_mut());
         let placed = table.packet(
             item.hash,
             guess,
@@ -201,6 +325,8 @@ struct Outbox<'a, 'g> {
     /// Whether the run goes on, so that a name may still come from DNS.
     early: bool,
     gathered: &'g mut Slab<Gathered>,
+    /// Where DNS lookups go; where nowhere, among the shared names.
+    lookups: Option<&'g mut Vec<DnsLookup>>,
 }
 
 impl Sink<Rider> for Outbox<'_, '_> {
@@ -213,8 +339,23 @@ impl Sink<Rider> for Outbox<'_, '_> {
     }
 
     fn take(&mut self, flow: Finished<Rider>) {
-        let flow = self.measurer.measure(flow, self.now, self.early);
+        let key = flow.key;
+        let (flow, questions) = self.measurer.measure(flow, self.now, self.early);
         self.gathered.push(flow);
+        for fact in questions {
+            match &mut self.lookups {
+                Some(list) => lookups(&key, fact, |lookup| list.push(lookup)),
+                None => self.measurer.names.note_fact(&key, fact),
+            }
+        }
+    }
+
+    fn glance(&mut self, flow: Finished<Rider>) {
+        self.take(flow);
+    }
+
+    fn so_far(&self, rider: &Rider) -> Option<Rider> {
+        Some(rider.so_far())
     }
 }
 
@@ -224,16 +365,24 @@ impl<'a> Measurer<'a> {
         now: Timestamp,
         early: bool,
         gathered: &'g mut Slab<Gathered>,
+        lookups: Option<&'g mut Vec<DnsLookup>>,
     ) -> Outbox<'a, 'g> {
         Outbox {
             measurer: *self,
             now,
             early,
             gathered,
+            lookups,
         }
     }
 
-    fn measure(&self, flow: Finished<Rider>, now: Timestamp, early: bool) -> Gathered {
+    /// Measures a flow and says whose it is; its DNS questions beside it.
+    fn measure(
+        &self,
+        flow: Finished<Rider>,
+        now: Timestamp,
+        early: bool,
+    ) -> (Gathered, Vec<DnsFact>) {
         let mut flow = flow;
         // what was measured for the flow table alone is not judged
         let rider = flow.rider.as_ref();
@@ -247,16 +396,14 @@ impl<'a> Measurer<'a> {
             request_from: recognised.as_ref().and_then(|recognised| recognised.client),
             service_at: self.service_at(&flow.key),
         };
-        let key = flow.key;
         let (measured, _) = flow.measure(hints, now);
-        if let Some(recognised) = &mut recognised {
-            for fact in std::mem::take(&mut recognised.dns) {
-                self.names.note_fact(&key, fact);
-            }
-        }
+        let questions = (recognised.as_mut())
+            .map(|recognised| std::mem::take(&mut recognised.dns))
+            .unwrap_or_default();
         let (server, protocol) = (measured.key.b, measured.key.protocol);
+        let silent = said_nothing(&measured, recognised.as_deref());
         let clue = Clue {
-            silent: said_nothing(&measured, recognised.as_deref()),
+            silent,
             ..recognised
                 .as_deref()
                 .map_or(Clue::of_server(server, protocol), |recognised| {
@@ -283,12 +430,14 @@ impl<'a> Measurer<'a> {
             belong(&mut detail, belonging);
             Box::new(detail)
         });
-        Gathered {
+        let flow = Gathered {
             summary,
             detail,
             judged,
             named,
-        }
+            silent,
+        };
+        (flow, questions)
     }
 
     /// Whether detectors may ask for the packets of a flow, once the run is over or its end is told early.
@@ -419,6 +568,7 @@ fn summary(flow: &Measurement, service: u16) -> Summary {
         down: flow.down,
         activity: flow.activity,
         client_activity: flow.client_activity,
+        repeating_ms: flow.repeating_ms,
         rtt_server_ms: milliseconds(flow.rtt.b),
         rtt_client_ms: milliseconds(flow.rtt.a),
         hop_limits: flow.hop_limits,

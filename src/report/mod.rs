@@ -23,9 +23,9 @@ pub use evidence::{EvidenceFile, Written};
 pub use filter::display_filter;
 pub use json::json;
 pub use model::{
-    Capture, CaptureInput, Dns, DnsOutcome, Ends, Evidence, Finding, Flow, Input, Limits, Note,
-    Report, Service, Shown, Tool, Totals, Vantage, Verdict,
+    Capture, CaptureInput, Dns, DnsOutcome, Ends, Evidence, Finding, Flow, Ids, Input, Limits,
+    Note, Report, Service, Shown, Tool, Totals, Vantage, Verdict,
 };
-pub use ndjson::ndjson;
-pub use text::{Look, mechanism_words, text};
+pub use ndjson::{event, ndjson, stats};
+pub use text::{Look, mechanism_words, text, text_finding, text_services};
 pub use wrap::{WIDTH, wrapped};

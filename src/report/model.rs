@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::application::HostSource;
 use crate::capture::CaptureFile;
-use crate::detect::{Assessment, FlowVerdict, Judgement, Kind, Level, Mechanism, Parameter};
+use crate::detect::{Assessment, FlowVerdict, Judgement, Kind, Level, Mechanism, Parameter, Past};
 use crate::facts::{self, CaptureFacts, FlowFacts, Orientation, Summary};
 use crate::service::{Catalogue, Class, ServiceId};
 use crate::types::{Address, Direction, Frame, Protocol, Timestamp};
@@ -53,6 +53,19 @@ pub struct Input<'a> {
     pub interrupted: bool,
     /// The services to show, by catalogue word; empty means all.
     pub only: &'a [String],
+    /// Numbers of flows by index, and of findings by place, where they are given out while the run goes on; else both count from 1.
+    pub ids: Option<Ids<'a>>,
+    /// Flows and findings that are not held any more.
+    pub past: Option<&'a Past>,
+}
+
+/// Numbers that stay what they are while a run goes on.
+#[derive(Clone, Copy, Debug)]
+pub struct Ids<'a> {
+    /// Of flows, by index.
+    pub flows: &'a [u64],
+    /// Of findings, in the assessment's order.
+    pub findings: &'a [u64],
 }
 
 /// The whole report.
@@ -465,9 +478,12 @@ impl Report {
                 .filter(|flow| flow.key.protocol == Protocol::Tcp),
         );
         let flows = count(input.around.flows.iter());
-        let (findings, hidden): (Vec<_>, Vec<_>) = (1..)
+        let (past_flows, past_tcp) =
+            (input.past).map_or((0, 0), |past| (past.flows, past.tcp_flows));
+        let (flows, tcp) = (flows + past_flows, tcp + past_tcp);
+        let (findings, hidden): (Vec<_>, Vec<_>) = (0..)
             .zip(&input.assessment.findings)
-            .filter_map(|(id, finding)| self::finding(input, id, finding))
+            .filter_map(|(place, finding)| self::finding(input, place, finding))
             .filter(|finding| input.shows(&finding.service))
             .partition(|finding| finding.level >= input.min_level);
         Self {
@@ -544,6 +560,18 @@ impl Input<'_> {
         self.flows.get(place).map(|flow| &flow.detail)
     }
 
+    /// The number of the flow with this index.
+    fn flow_id(&self, index: u32) -> u64 {
+        let given = self.ids.and_then(|ids| ids.flows.get(index as usize));
+        given.copied().unwrap_or(u64::from(index) + 1)
+    }
+
+    /// The number of the finding at `place`.
+    fn finding_id(&self, place: usize) -> u64 {
+        let given = self.ids.and_then(|ids| ids.findings.get(place));
+        given.copied().unwrap_or(place as u64 + 1)
+    }
+
     /// The verdict on a flow.
     pub(super) fn verdict(&self, index: u32) -> Option<&FlowVerdict> {
         self.assessment.verdicts.get(index as usize)
@@ -606,9 +634,9 @@ fn notes(assessment: &Assessment) -> Vec<Note> {
     notes
 }
 
-fn ends(index: u32, summary: &Summary) -> Ends {
+fn ends(id: u64, summary: &Summary) -> Ends {
     Ends {
-        id: u64::from(index) + 1,
+        id,
         protocol: summary.key.protocol,
         client: summary.key.a.address,
         client_port: summary.key.a.port,
@@ -619,7 +647,7 @@ fn ends(index: u32, summary: &Summary) -> Ends {
 }
 
 /// None where the finding names no flow of the run or does not reach `suspected`: such a finding can show nothing.
-fn finding(input: &Input<'_>, id: u64, finding: &crate::detect::Finding) -> Option<Finding> {
+fn finding(input: &Input<'_>, place: usize, finding: &crate::detect::Finding) -> Option<Finding> {
     let level = Level::of(finding.score)?;
     let first = *finding.flows.first()?;
     let summary = input.around.flows.get(first as usize)?;
@@ -656,7 +684,7 @@ fn finding(input: &Input<'_>, id: u64, finding: &crate::detect::Finding) -> Opti
         .iter()
         .flat_map(|fact| fact.frames.iter().copied());
     Some(Finding {
-        id,
+        id: input.finding_id(place),
         kind: finding.mechanism.kind(),
         mechanism: finding.mechanism,
         level,
@@ -666,11 +694,11 @@ fn finding(input: &Input<'_>, id: u64, finding: &crate::detect::Finding) -> Opti
         class: service.class,
         host,
         host_source,
-        flow: ends(first, summary),
+        flow: ends(input.flow_id(first), summary),
         flow_ids: finding
             .flows
             .iter()
-            .map(|index| u64::from(*index) + 1)
+            .map(|index| input.flow_id(*index))
             .collect(),
         time: finding.time,
         parameters: finding.parameters.clone(),
@@ -714,7 +742,7 @@ fn flow(input: &Input<'_>, index: u32, summary: &Summary) -> Flow {
     let verdict = input.verdict(index);
     let hello = said.and_then(|said| said.hello_frame);
     Flow {
-        id: u64::from(index) + 1,
+        id: input.flow_id(index),
         capture: summary.first_frame.capture(),
         protocol: summary.key.protocol,
         client: summary.key.a.address,

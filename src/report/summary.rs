@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::detect::{Judgement, Kind, Level};
+use crate::detect::{Judgement, Kind, Level, PastService};
 use crate::facts::{DnsAnswer, DnsLookup, Summary};
 use crate::service::{Class, Clue, ServiceId};
 use crate::types::{Address, Endpoint, Protocol};
@@ -34,6 +34,11 @@ pub(super) fn service_rows(input: &Input<'_>) -> Vec<Service> {
             ServiceId::CONTROL
         }
     };
+    for (service, past) in input.past.iter().flat_map(|past| &past.services) {
+        rows.entry(row_of(ServiceId(*service)))
+            .or_default()
+            .past(past);
+    }
     for (index, summary) in (0..).zip(&input.around.flows) {
         let row = rows.entry(row_of(ServiceId(summary.service))).or_default();
         row.flow(summary);
@@ -81,6 +86,18 @@ impl Row<'_> {
         self.flows += 1;
         self.bytes_up += summary.up.bytes;
         self.bytes_down += summary.down.bytes;
+    }
+
+    fn past(&mut self, past: &PastService) {
+        self.flows += past.flows;
+        self.bytes_up += past.bytes_up;
+        self.bytes_down += past.bytes_down;
+        self.interfered += past.interfered;
+        self.clear += past.clear;
+        self.too_little += past.too_little;
+        self.findings += past.findings;
+        self.level = self.level.max(past.level);
+        self.kinds.extend(&past.kinds);
     }
 
     fn service(self, id: &str, name: &str, class: Class) -> Service {

@@ -37,6 +37,31 @@ pub fn text(report: &Report, look: Look, out: &mut dyn Write) -> io::Result<()> 
     out.write_all(page.text.as_bytes())
 }
 
+/// Writes one finding of a report for people.
+pub fn text_finding(
+    report: &Report,
+    finding: &Finding,
+    look: Look,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let mut page = Page {
+        text: "\n".to_owned(),
+        look,
+    };
+    page.finding(report, finding);
+    out.write_all(page.text.as_bytes())
+}
+
+/// Writes the table of services for people.
+pub fn text_services(report: &Report, look: Look, out: &mut dyn Write) -> io::Result<()> {
+    let mut page = Page {
+        text: String::new(),
+        look,
+    };
+    page.services(report);
+    out.write_all(page.text.as_bytes())
+}
+
 /// Terminal colours (ECMA-48, select graphic rendition).
 #[derive(Clone, Copy)]
 enum Paint {

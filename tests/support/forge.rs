@@ -1,6 +1,6 @@
 //! Segments that a box in the path sends in another's name.
 
-use super::wire::{ACK, FIN, RST};
+use super::wire::{ACK, RST};
 use super::{Bare, Side, Trace, ms};
 
 /// How a forged segment looks, and how often it comes.
@@ -8,10 +8,8 @@ pub(crate) struct Forged {
     flags: u8,
     from: Side,
     hop_limit: Option<u8>,
-    climbing: u8,
     times: u32,
     step: u32,
-    after: i64,
     rewritten: bool,
 }
 
@@ -20,20 +18,13 @@ pub(crate) const fn rst() -> Forged {
     forged(RST)
 }
 
-/// A forged FIN/ACK.
-pub(crate) const fn fin() -> Forged {
-    forged(FIN | ACK)
-}
-
 const fn forged(flags: u8) -> Forged {
     Forged {
         flags,
         from: Side::Server,
         hop_limit: None,
-        climbing: 0,
         times: 1,
         step: 0,
-        after: ms(6),
         rewritten: false,
     }
 }
@@ -61,12 +52,6 @@ impl Forged {
         self
     }
 
-    /// Each copy's hop limit and window lie higher than the last one's.
-    pub(crate) const fn climbing(mut self) -> Self {
-        self.climbing = 1;
-        self
-    }
-
     /// So many copies.
     pub(crate) const fn times(mut self, times: u32) -> Self {
         self.times = times;
@@ -76,12 +61,6 @@ impl Forged {
     /// Each copy's sequence number lies so much further on.
     pub(crate) const fn step(mut self, bytes: u32) -> Self {
         self.step = bytes;
-        self
-    }
-
-    /// So long after the client's last word.
-    pub(crate) const fn after(mut self, nanos: i64) -> Self {
-        self.after = nanos;
         self
     }
 
@@ -102,11 +81,7 @@ impl Trace {
         let end = flow.end(forged.from);
         let (seq, window) = (end.next, end.window);
         for copy in 0..forged.times {
-            let delay = if forged.rewritten {
-                rtt + ms(1)
-            } else {
-                forged.after
-            };
+            let delay = if forged.rewritten { rtt + ms(1) } else { ms(6) };
             let ip_id = if forged.rewritten {
                 let end = self.newest().end(forged.from);
                 end.ip_id = end.ip_id.wrapping_add(1);
@@ -114,7 +89,6 @@ impl Trace {
             } else {
                 (noise >> (8 * copy)) as u16
             };
-            let climb = forged.climbing * copy as u8;
             self.bare(&Bare {
                 from: forged.from,
                 at: start + delay + i64::from(copy) * ms(1) / 8,
@@ -123,10 +97,10 @@ impl Trace {
                 window: if forged.rewritten {
                     window
                 } else {
-                    (noise >> 40) as u16 / 4 + 700 * u16::from(climb)
+                    (noise >> 40) as u16 / 4
                 },
                 ip_id,
-                hop_limit: forged.hop_limit.map(|hop_limit| hop_limit + climb),
+                hop_limit: forged.hop_limit,
             });
         }
         self

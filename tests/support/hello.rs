@@ -3,19 +3,10 @@
 use super::chance::Chance;
 
 /// A ClientHello record of TLS 1.3 for `name`, with the extensions of a usual client (RFC 8446, section 4.1.2).
-///
-/// With `post_quantum` it carries an X25519MLKEM768 share of 1,216 bytes and no longer fits one segment.
-pub(crate) fn client_hello(name: &str, post_quantum: bool, chance: &mut Chance) -> Vec<u8> {
-    let mut shares = Vec::new();
-    if post_quantum {
-        shares.extend(prefixed(&chance.bytes(1_216), &[0x11, 0xec]));
-    }
-    shares.extend(prefixed(&chance.bytes(32), &[0x00, 0x1d]));
+pub(crate) fn client_hello(name: &str, chance: &mut Chance) -> Vec<u8> {
+    let shares = prefixed(&chance.bytes(32), &[0x00, 0x1d]);
     let server_name = [&[0][..], &prefixed(name.as_bytes(), &[])].concat();
-    let mut groups = vec![0, 0x1d, 0, 0x17, 0, 0x18];
-    if post_quantum {
-        groups.splice(0..0, [0x11, 0xec]);
-    }
+    let groups = [0, 0x1d, 0, 0x17, 0, 0x18];
     let extensions = [
         extension(0, &prefixed(&server_name, &[])),
         extension(23, &[]),

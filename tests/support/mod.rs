@@ -21,7 +21,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use chance::Chance;
 use file::Stamped;
-pub(crate) use forge::{fin, rst};
+pub(crate) use forge::rst;
 pub(crate) use transfer::Path;
 use wire::{ACK, Envelope, FIN, PSH, RST, SYN, TcpHeader};
 
@@ -113,7 +113,6 @@ struct Segment<'a> {
 /// A capture in the making.
 pub(crate) struct Trace {
     chance: Chance,
-    near: Side,
     client: [IpAddr; 2],
     vlan: Option<u16>,
     keep: usize,
@@ -128,7 +127,6 @@ impl Trace {
     pub(crate) fn new(name: &str) -> Self {
         Self {
             chance: Chance::of(name),
-            near: Client,
             client: [
                 IpAddr::from([192, 168, 1, 23]),
                 "2001:db8:1::23".parse().expect("an address"),
@@ -140,12 +138,6 @@ impl Trace {
             frames: Vec::new(),
             flows: Vec::new(),
         }
-    }
-
-    /// The tap stands at the servers.
-    pub(crate) const fn at_the_server(mut self) -> Self {
-        self.near = Server;
-        self
     }
 
     /// Every frame carries this VLAN tag.
@@ -195,10 +187,9 @@ impl Trace {
             window: 501,
             last: 0,
         };
-        let near = self.near;
         let flow = Flow {
-            client: end(SocketAddr::new(client, port), near == Server),
-            server: end(server, near == Client),
+            client: end(SocketAddr::new(client, port), false),
+            server: end(server, true),
             rtt: ms(40),
             now: MORNING,
             said: (0, Vec::new()),
@@ -248,26 +239,9 @@ impl Trace {
         self
     }
 
-    /// A SYN that the server's kernel refuses.
-    pub(crate) fn refused(mut self, rtt: i64) -> Self {
-        self.newest().rtt = rtt;
-        let now = self.now();
-        self.say(Client, now, SYN, &[]);
-        let flow = self.newest();
-        (flow.server.next, flow.server.ip_id) = (0, 0);
-        self.say(Server, now + rtt / 2, RST | ACK, &[]);
-        self.wait(rtt)
-    }
-
     /// The client's hello for `name`.
     pub(crate) fn hello(mut self, name: &str) -> Self {
-        let hello = hello::client_hello(name, false, &mut self.chance);
-        self.client_says(&hello)
-    }
-
-    /// The same with a post-quantum key share, which takes two segments.
-    pub(crate) fn large_hello(mut self, name: &str) -> Self {
-        let hello = hello::client_hello(name, true, &mut self.chance);
+        let hello = hello::client_hello(name, &mut self.chance);
         self.client_says(&hello)
     }
 
@@ -330,12 +304,6 @@ impl Trace {
     pub(crate) fn download(mut self, bytes: usize, path: &Path) -> Self {
         let data = hello::encrypted(bytes, &mut self.chance);
         self.send(Server, &data, path)
-    }
-
-    /// The client sends so many encrypted bytes over `path`.
-    pub(crate) fn upload(mut self, bytes: usize, path: &Path) -> Self {
-        let data = hello::encrypted(bytes, &mut self.chance);
-        self.send(Client, &data, path)
     }
 
     /// The server sends bytes without any form over `path`.
@@ -406,13 +374,6 @@ impl Trace {
         let at = self.now() + self.newest().rtt / 2;
         self.say(Server, at, RST | ACK, &[]);
         self.wait(ms(40))
-    }
-
-    /// The client's own reset.
-    pub(crate) fn client_resets(mut self) -> Self {
-        let at = self.now();
-        self.say(Client, at, RST | ACK, &[]);
-        self
     }
 
     /// A lookup of `name` at the router, answered with the newest flow's server.
@@ -523,7 +484,6 @@ impl Trace {
 
     /// Puts a segment into bytes with its sender's counters, and before the tap, if it gets there.
     fn segment(&mut self, segment: &Segment<'_>) {
-        let near = self.near;
         let flow = self.newest();
         let end = flow.end(segment.from);
         let stamp = end.clock.wrapping_add((segment.at / 1_000_000) as u32);
@@ -575,7 +535,7 @@ impl Trace {
         let (from, echo) = (segment.from, segment.arrives.is_some());
         self.put(
             from,
-            if from == near {
+            if from == Client {
                 Some(segment.at)
             } else {
                 segment.arrives
@@ -627,7 +587,7 @@ impl Trace {
         let Some(seen) = seen else { return };
         let envelope = self.envelope(from, hop_limit, ip_id);
         // what answers is later than what it answers
-        let jitter = self.chance.below(40_000) as i64 + if from == self.near { 50_000 } else { 0 };
+        let jitter = self.chance.below(40_000) as i64 + if from == Client { 50_000 } else { 0 };
         let flow = self.newest();
         let to = flow.end(from.other()).address.port();
         let end = flow.end(from);

@@ -7,58 +7,106 @@ use serde_json::Value;
 
 /// The choice: every mechanism, every look-alike, both vantages, both IP versions, at least once. `SCENARIO.VANTAGE`, as the lab names its files.
 pub(crate) const CHOSEN: &[&str] = &[
-    "rst_spoof_ttl64.client",
-    "rst_spoof_late.client",
-    "rst_tspu_rewrite_1.client",
-    "rst_to_server.server",
-    "rst_both.path",
-    "rst_fin_1.client",
-    "rst_gfw_2025.client",
-    "bh_residual_syn_1.client",
+    "rst_spoof_ttl64_3.client",
+    "rst_spoof_late_2.client",
+    "rst_spoof_copy_2.path",
+    "rst_tspu_rewrite_3.client",
+    "rst_tspu_rewrite_2.path",
+    "rst_to_server_1.server",
+    "rst_both_2.path",
+    "rst_both_mid_3.client",
+    "rst_fin_3.client",
+    "rst_fin_mid_2.client",
+    "rst_gfw_2025_1.client",
+    "rst_gfw_triple_3.server",
+    "rst_henan_2.client",
+    "rst_turkmen_1.client",
+    "bh_syn_drop_2.client",
     "bh_synack_drop_2.server",
+    "bh_residual_syn_3.client",
     "bh_hello_up_2.client",
-    "bh_hello_down_1.server",
-    "bh_delayed_2.client",
+    "bh_hello_both_2.path",
+    "bh_hello_down_2.server",
+    "bh_transport_1.client",
+    "bh_delayed_3.client",
+    "bh_appdata_2.client",
     "bh_freeze16k_2.client",
-    "bh_limit_1.client",
+    "bh_freeze16k_3.server",
+    "bh_budget_3.client",
+    "bh_limit_2.client",
     "bh_list_update_2.client",
+    "bh_midstream_2.client",
+    "bh_iran_1.client",
     "bh_quic_1.client",
     "bh_stun_2.client",
     "bh_media_1.client",
-    "sh_police_down_500k.client",
-    "sh_police_down_500k.server",
+    "sh_police_down_300k.client",
+    "sh_police_down_150k.server",
     "sh_police_up_256k.client",
-    "sh_police_quic_200k.client",
-    "sh_shape_down_512k.client",
-    "sh_lose_down_10.server",
-    "sh_media_loss_1.client",
+    "sh_police_quic_120k.client",
+    "sh_delayed_police_150k.client",
+    "sh_shape_down_100k.client",
+    "sh_shape_up_96k.server",
+    "sh_lose_down_30.server",
+    "sh_lose_up_30.client",
+    "sh_media_loss_2.client",
+    "sh_media_police_1.client",
+    "sh_twitter2021_3.client",
+    "sh_telegram2026_3.client",
     "ng_app_limited_1.client",
-    "ng_bufferbloat_1.client",
-    "ng_congestion_1.client",
-    "ng_dead_host_2.client",
-    "ng_fast_open.client",
-    "ng_half_close.client",
+    "ng_bufferbloat_3.client",
+    "ng_bursty_1.client",
+    "ng_call_1.client",
+    "ng_clean_1.client",
+    "ng_client_abort_2.client",
+    "ng_congestion_3.client",
+    "ng_cut_hello_2-cut.client",
+    "ng_dead_host_1.client",
+    "ng_far_1.client",
+    "ng_fast_open_2.client",
+    "ng_half_close_2.server",
     "ng_handover_1.client",
-    "ng_happy_eyeballs.client",
+    "ng_happy_eyeballs_2.client",
+    "ng_ice_1.client",
+    "ng_keepalive_2.client",
     "ng_lb_idle_1.client",
-    "ng_linger_1.client",
-    "ng_loss_2.client",
-    "ng_nat_rebind.client",
+    "ng_linger_3.client",
+    "ng_loss_1.client",
+    "ng_loss_burst_2.client",
+    "ng_nat_idle_3.client",
+    "ng_nat_rebind_1.client",
+    "ng_nat_rebind_tcp_3.client",
+    "ng_no_quic_1.client",
     "ng_one_way_call_1.client",
-    "ng_pmtu_1.client",
-    "ng_port_reuse.client",
-    "ng_refused_2.client",
+    "ng_paced_3.client",
+    "ng_plan_2.client",
+    "ng_pmtu_3.client",
+    "ng_port_reuse_3.client",
+    "ng_quic_chat_1.client",
+    "ng_quic_down_1.client",
+    "ng_refused_1.client",
     "ng_reorder_1.client",
     "ng_restart_1.client",
-    "ng_slow_reader_1.server",
-    "ng_tls_alert.client",
+    "ng_server_fin_1.client",
+    "ng_slow_line_3.client",
+    "ng_slow_reader_3.server",
+    "ng_small_page_2.client",
+    "ng_tap_cut_3-cut.client",
+    "ng_tap_down_2-down.client",
+    "ng_tap_dup_1-dup.client",
+    "ng_tap_mid_2-mid.client",
+    "ng_tap_miss_2-miss.client",
+    "ng_tap_snap_2-snap96.client",
+    "ng_tap_up_2-up.client",
+    "ng_think_3.client",
+    "ng_tls_alert_3.client",
 ];
 
 /// So many packets of each flow stay whole: the handshake of TLS or QUIC and the first answer.
 const WHOLE: u32 = 20;
 
-/// So much stays of a packet after these: all headers of TCP over tagged IPv6 with every option, or of RTP.
-const KEPT: [usize; 2] = [118, 80];
+/// So much payload stays of a packet after these: the head of a TLS record or of RTP, where one begins there.
+const KEPT: usize = 12;
 
 /// A pcap with little-endian headers, shortened: what bulk data says means nothing to anybody.
 pub(crate) fn shorten(file: &[u8]) -> Vec<u8> {
@@ -73,7 +121,7 @@ pub(crate) fn shorten(file: &[u8]) -> Vec<u8> {
         let count = seen.entry(ends(frame, link)).or_default();
         *count += 1;
         let kept = if *count > WHOLE {
-            captured.min(KEPT[usize::from(is_udp(frame, link))])
+            captured.min(payload(frame, link) + KEPT)
         } else {
             captured
         };
@@ -112,16 +160,39 @@ fn network(frame: &[u8], link: u32) -> usize {
     }
 }
 
-fn is_udp(frame: &[u8], link: u32) -> bool {
+/// Whether the first packet of a pcap is IPv6.
+pub(crate) fn is_six(file: &[u8]) -> bool {
+    let link = u32::from_le_bytes(file[20..24].try_into().expect("four bytes"));
+    let frame = &file[40..];
+    frame[network(frame, link)] >> 4 == 6
+}
+
+/// Where TCP's or UDP's payload begins; far behind the end of any other packet, which stays whole.
+fn payload(frame: &[u8], link: u32) -> usize {
     let at = network(frame, link);
-    let protocol = if frame[at] >> 4 == 4 { 9 } else { 6 };
-    frame[at + protocol] == 17
+    let (protocol, transport) = if frame[at] >> 4 == 4 {
+        (at + 9, at + usize::from(frame[at] & 15) * 4)
+    } else {
+        (at + 6, at + 40)
+    };
+    match (frame.get(protocol), frame.get(transport + 12)) {
+        (Some(6), Some(offset)) => transport + usize::from(offset >> 4) * 4,
+        (Some(17), _) => transport + 8,
+        _ => frame.len(),
+    }
 }
 
 /// What must be found, by the label of one capture; empty where the capture names no innocent messenger and nobody guilty.
 pub(crate) fn expectation(name: &str, label: &Value, about: &str) -> String {
+    let scenario = label["scenario"].as_str().unwrap_or_default();
+    let (family, _) = scenario.rsplit_once('_').expect("a family and a point");
     let mut text = format!(
-        "# {name}: {about}\n# Taken by tests/lab (seed {}), shortened.\nschema = \"dpiscope-expect/1\"\n",
+        "# {name}: {about}\n# Taken by tests/lab ({family}, IPv{}, at the {}{}; seed {}), shortened.\nschema = \"dpiscope-expect/1\"\n",
+        if label["path"]["ipv6"] == true { 6 } else { 4 },
+        label["vantage"].as_str().unwrap_or_default(),
+        label["variant"]
+            .as_str()
+            .map_or(String::new(), |variant| format!(", {variant}")),
         label["seed"]
     );
     let mut wanted = BTreeSet::new();
@@ -145,15 +216,7 @@ pub(crate) fn expectation(name: &str, label: &Value, about: &str) -> String {
         wanted.insert((
             flow["service"].as_str().unwrap_or_default(),
             kind,
-            if label["scenario"]
-                .as_str()
-                .is_some_and(|name| name.starts_with("bh_limit"))
-            {
-                // the lab names what was done to a flow, not that it was done beyond a number of them
-                Some("connection_limit")
-            } else {
-                mechanism(flow["mechanism"].as_str().unwrap_or_default())
-            },
+            mechanism(flow["mechanism"].as_str().unwrap_or_default()),
             rate.map(|rate| (rate * 1000.0) as u64),
         ));
     }
@@ -183,19 +246,26 @@ fn mechanism(label: &str) -> Option<&'static str> {
     Some(match label {
         "fin_injection" => "forged_fin",
         "tspu_rewrite" => "rewritten_reply",
-        "rst_spoofed_server" | "rst_to_server" | "rst_both" | "gfw_triple" => "forged_rst",
+        "rst_spoofed_server" | "rst_drop_trigger" | "rst_to_server" | "rst_both" | "gfw_triple" => {
+            "forged_rst"
+        }
         "delayed_drop" => "delayed_drop",
         "drop_after_hello_both" | "drop_after_hello_down" | "drop_after_hello_up" => {
             "hello_unanswered"
         }
+        "connection_limit" => "connection_limit",
         "freeze_16k" => "stalled_after_bytes",
         "list_update" => "endpoint_killed",
-        "media_drop_both" | "stun_drop" => "media_unanswered",
+        "media_drop_both" | "media_drop_down" | "stun_drop" => "media_unanswered",
         "quic_initial_drop" => "quic_initial_unanswered",
-        "syn_drop_ip" | "synack_drop_ip" => "syn_unanswered",
-        "policer_down" | "policer_up" | "policer_down_quic" => "policing",
-        "shaper_down" => "shaping",
-        "random_drop" | "random_drop_media" => "random_drop",
+        "syn_drop_ip" | "synack_drop_ip" | "residual_syn_drop" => "syn_unanswered",
+        "policer_down"
+        | "policer_up"
+        | "policer_down_quic"
+        | "policer_media"
+        | "delayed_policer_down" => "policing",
+        "shaper_down" | "shaper_up" | "delayed_shaper_down" => "shaping",
+        "random_drop" | "random_drop_low" | "random_drop_media" => "random_drop",
         _ => return None,
     })
 }

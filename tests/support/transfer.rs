@@ -21,10 +21,6 @@ pub(crate) struct Path {
     shaper: Option<(u64, u64, u64)>,
     /// Packets lost of a thousand.
     loss: u64,
-    /// Nothing passes behind so many bytes.
-    stalls: Option<usize>,
-    /// Bits a second that the sending application has.
-    source: Option<u64>,
 }
 
 impl Path {
@@ -35,8 +31,6 @@ impl Path {
             policer: None,
             shaper: None,
             loss: 0,
-            stalls: None,
-            source: None,
         }
     }
 
@@ -55,18 +49,6 @@ impl Path {
     /// So many of a thousand packets are dropped.
     pub(crate) const fn losing(mut self, of_thousand: u64) -> Self {
         self.loss = of_thousand;
-        self
-    }
-
-    /// Nothing passes behind `bytes`.
-    pub(crate) const fn stalling_after(mut self, bytes: usize) -> Self {
-        self.stalls = Some(bytes);
-        self
-    }
-
-    /// The application has only `rate` bit/s to send.
-    pub(crate) const fn source_of(mut self, rate: u64) -> Self {
-        self.source = Some(rate);
         self
     }
 }
@@ -102,10 +84,10 @@ impl Wire {
         at
     }
 
-    /// When it arrives, if it does; `end` is where its data ends in the transfer, `luck` a number below 1,000.
-    fn arrives(&mut self, departed: i64, size: usize, end: usize, luck: u64) -> Option<i64> {
+    /// When it arrives, if it does; `luck` is a number below 1,000.
+    fn arrives(&mut self, departed: i64, size: usize, luck: u64) -> Option<i64> {
         let mut at = departed + self.owd / 2;
-        if luck < self.path.loss || self.path.stalls.is_some_and(|bytes| end > bytes) {
+        if luck < self.path.loss {
             return None;
         }
         let limits = self.path.policer.map(|(rate, bucket)| (rate, bucket, None));
@@ -175,7 +157,6 @@ impl Trace {
             parts: vec![Part::default(); data.len().div_ceil(SEGMENT)],
             length: data.len(),
             wire: Wire::new(path, owd, start),
-            start,
             window: 10.0,
             threshold: f64::MAX,
             recovery: start,
@@ -218,7 +199,6 @@ struct Transfer {
     parts: Vec<Part>,
     length: usize,
     wire: Wire,
-    start: i64,
     /// Congestion window and slow-start threshold, in segments (RFC 5681).
     window: f64,
     threshold: f64,
@@ -301,7 +281,7 @@ impl Transfer {
         }
     }
 
-    /// Sends what the window, the application and the losses allow.
+    /// Sends what the window and the losses allow.
     fn pump(&mut self, now: i64, data: &[u8], trace: &mut Trace) {
         let mut flying = self
             .parts
@@ -319,17 +299,10 @@ impl Transfer {
                 break;
             };
             let bytes = &data[number * SEGMENT..self.length.min((number + 1) * SEGMENT)];
-            if let Some(rate) = self.wire.path.source {
-                let ready = self.start + takes(number * SEGMENT, rate);
-                if ready > now {
-                    self.look_at(ready);
-                    break;
-                }
-            }
             let size = bytes.len() + HEADERS;
             let at = self.wire.departs(now, size);
             let luck = trace.chance.below(1_000);
-            let arrives = self.wire.arrives(at, size, (number + 1) * SEGMENT, luck);
+            let arrives = self.wire.arrives(at, size, luck);
             let flags = if number + 1 == self.parts.len() {
                 PSH | ACK
             } else {

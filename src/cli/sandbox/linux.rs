@@ -1,6 +1,7 @@
 //! What Linux grants.
 
 use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -48,30 +49,42 @@ fn told(what: &str, outcome: Result<(), String>) -> String {
     }
 }
 
-/// Becomes `nobody`, but where files must be begun anew in a folder in which `nobody` may not.
+/// Becomes `nobody`; where files will be begun anew in a folder, the folder's owner, since nobody else may.
 fn leave_root(needs: &Needs) -> String {
-    let (uid, gid) = nobody();
-    let writable = |folder: &Path| {
-        folder
-            .metadata()
-            .is_ok_and(|facts| facts.mode() & 0o002 != 0 || facts.uid() == uid)
+    let (uid, gid) = match folder(needs).map(|folder| (folder.metadata(), folder)) {
+        None => nobody(),
+        Some((Ok(facts), _)) if facts.uid() != 0 => (facts.uid(), facts.gid()),
+        Some((_, folder)) => {
+            return format!(
+                "still root, since only root may begin files anew in {}",
+                folder.display()
+            );
+        }
     };
-    if let Some(folder) = needs.folders.iter().find(|folder| !writable(folder)) {
-        return format!(
-            "still root, since only root may begin files anew in {}",
-            folder.display()
-        );
-    }
-    let gone = || -> rustix::io::Result<()> {
+    let gone = || -> io::Result<()> {
+        if let Some(file) = needs.output.as_deref().filter(|file| file.is_file()) {
+            std::os::unix::fs::chown(file, Some(uid), Some(gid))?;
+        }
         let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
         set_thread_groups(&[])?;
         set_thread_res_gid(gid, gid, gid)?;
-        set_thread_res_uid(uid, uid, uid)
+        set_thread_res_uid(uid, uid, uid)?;
+        Ok(())
     };
     told(
         &format!("user {uid} instead of root"),
         gone().map_err(|error| error.to_string()),
     )
+}
+
+/// The folder in which files will be begun anew.
+fn folder(needs: &Needs) -> Option<PathBuf> {
+    let parent = needs.output.as_deref()?.parent()?;
+    Some(if parent.as_os_str().is_empty() {
+        PathBuf::from(".")
+    } else {
+        parent.to_owned()
+    })
 }
 
 /// The numbers of the user `nobody` and its group, as the system's own list has them.
@@ -143,8 +156,9 @@ impl Files {
             | AccessFs::Truncate
             | AccessFs::MakeReg
             | AccessFs::RemoveFile;
+        let folder = folder(needs);
         let wanted = (needs.read.iter().map(|path| (path, read)))
-            .chain(needs.folders.iter().map(|path| (path, renew)));
+            .chain(folder.iter().map(|path| (path, renew)));
         for (path, access) in wanted {
             if let Some((path, access)) = rule(path, access) {
                 rules = rules
@@ -187,7 +201,7 @@ fn rule(path: &Path, access: BitFlags<AccessFs>) -> Option<(PathFd, BitFlags<Acc
 
 #[cfg(test)]
 mod tests {
-    use std::io::{self, ErrorKind};
+    use std::io::ErrorKind;
     use std::net::{TcpStream, UdpSocket};
 
     use super::*;
@@ -251,12 +265,12 @@ mod tests {
     #[test]
     fn files_are_begun_anew_in_the_folder_named_for_it() {
         let folder = tempfile::tempdir().expect("a folder");
-        let needs = Needs {
-            folders: vec![folder.path().to_owned()],
-            ..Needs::default()
-        };
         let path = folder.path().join("events");
         fs::write(&path, "x").expect("written");
+        let needs = Needs {
+            output: Some(path.clone()),
+            ..Needs::default()
+        };
         inside(needs, move |_| {
             fs::rename(&path, path.with_extension("1")).expect("renamed");
             let mut options = File::options();

@@ -42,8 +42,8 @@ mod calls {
 pub(crate) struct Needs {
     /// Files that will be opened to be read.
     pub(crate) read: Vec<PathBuf>,
-    /// Folders in which output files will be renamed, removed and begun anew.
-    pub(crate) folders: Vec<PathBuf>,
+    /// The file whose folder will see it renamed, removed and begun anew.
+    pub(crate) output: Option<PathBuf>,
     /// Whether root becomes an unprivileged user: where nothing that only root may read is read any more.
     pub(crate) leave_root: bool,
     /// Whether a socket that listens already will be served.
@@ -52,12 +52,22 @@ pub(crate) struct Needs {
 
 /// Gives up all that is not needed, and says in one line each what the kernel granted.
 #[cfg(target_os = "linux")]
-pub(crate) fn enter(needs: &Needs) -> Vec<String> {
+fn enter(needs: &Needs) -> Vec<String> {
     linux::enter(needs)
 }
 
 /// The same where there is nothing to ask the kernel for.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn enter(_needs: &Needs) -> Vec<String> {
+fn enter(_needs: &Needs) -> Vec<String> {
     vec!["none: only Linux has what it is made of".to_owned()]
+}
+
+/// The same, and says it on stderr where that is wanted.
+pub(crate) fn enter_and_tell(needs: &Needs, tell: bool) {
+    let granted = enter(needs);
+    if tell {
+        for line in granted {
+            super::say(&format!("dpiscope: sandbox: {line}"));
+        }
+    }
 }

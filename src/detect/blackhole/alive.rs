@@ -2,7 +2,7 @@
 
 use super::case::{Case, NO_CASE};
 use crate::detect::rule::{About, Reading};
-use crate::facts::{CaptureFacts, FlowFacts, Summary};
+use crate::facts::{CaptureFacts, FlowFacts, Summary, Vantage};
 use crate::types::{Direction, Timestamp};
 
 pub(in crate::detect) const ABOUT: About = About {
@@ -41,7 +41,11 @@ pub(in crate::detect) fn heard(case: &Case<'_>, around: &CaptureFacts) -> (u32, 
     for other in case.others(around) {
         let mut any = false;
         for moment in moments(other, case.silent()) {
-            if moment >= case.since && moment < case.until {
+            // who only repeats itself gets no answer either; between the ends that has to be asked of both
+            let vain = other.only_repeats(case.silent(), moment)
+                || around.vantage.value == Vantage::Path
+                    && other.only_repeats(case.tries_from, moment);
+            if moment >= case.since && moment < case.until && !vain {
                 let second = moment.since(case.since) / 1_000_000_000;
                 seconds |= 1 << second.min(SECONDS - 1);
                 any = true;
@@ -93,6 +97,21 @@ mod tests {
         let flow = Tale::new().handshake(40).hello().again(6).build(10);
         let seconds = value(&measure(&flow, &among(&flow, 0..1)));
         assert!(seconds.is_none_or(|seconds| seconds < 2.0));
+    }
+
+    #[test]
+    fn one_that_only_repeats_itself_does_not() {
+        let flow = Tale::new().handshake(40).hello().again(6).build(10);
+        let mut around = among(&flow, 0..80);
+        around.flows[1].repeating_ms = [0, 81_000];
+        let seconds = value(&measure(&flow, &around));
+        assert!(seconds.is_none_or(|seconds| seconds < 2.0), "{seconds:?}");
+        // what the client repeats shows at the client that it hears nothing only by the server's silence
+        around.flows[1].repeating_ms = [81_000, 0];
+        assert!(value(&measure(&flow, &around)).is_some_and(|seconds| seconds > 10.0));
+        around.vantage.value = Vantage::Path;
+        let seconds = value(&measure(&flow, &around));
+        assert!(seconds.is_none_or(|seconds| seconds < 2.0), "{seconds:?}");
     }
 
     #[test]

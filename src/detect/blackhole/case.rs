@@ -1,5 +1,6 @@
 //! Which side fell silent, what the other one tried meanwhile, and how far the conversation had come.
 
+pub(in crate::detect) use crate::detect::injection::case::count;
 use crate::detect::injection::case::siblings;
 use crate::facts::{CaptureFacts, FlowFacts, PacketFact, PacketKind, Role, Summary, Vantage};
 use crate::types::{Direction, Frame, Protocol, Timestamp};
@@ -86,7 +87,18 @@ impl<'f> Case<'f> {
         let detail = &flow.detail;
         let (own, peer) = (detail.side(from), detail.side(from.reverse()));
         let suffix = &own.unanswered;
-        let stalled_since = peer.last_packet.map(|(time, _)| time);
+        // who only repeats what it had sent has heard no answer itself, and gives none
+        let stalled_since = detail
+            .packets
+            .iter()
+            .rfind(|packet| {
+                packet.direction == Some(from.reverse())
+                    && packet.kind == PacketKind::Tcp
+                    && !packet.is_rst()
+                    && !(packet.payload > 0 && packet.role == Role::Retransmission)
+            })
+            .map(|packet| packet.time)
+            .or(peer.last_packet.map(|(time, _)| time));
         // what was never acknowledged, also where the silent side still says something else (a FIN, old payload)
         let unacked = |packet: &PacketFact| {
             packet.kind == PacketKind::Tcp
@@ -249,12 +261,12 @@ impl<'f> Case<'f> {
                 if (server.stun_responses > 0 || is_relay(flow) || flow.summary.service != 0)
                     && media(flow) >= MEDIA_PACKETS =>
             {
-                let one_way = client.rtp >= MEDIA_PACKETS && server.rtp == 0;
+                let one_way = client.rtp >= MEDIA_PACKETS && server.rtp == 0 || only_answers(flow);
                 let since = if one_way {
                     detail
                         .packets
                         .iter()
-                        .find(|packet| packet.is_up() && packet.kind == PacketKind::Rtp)?
+                        .find(|packet| packet.is_up() && is_media(packet.kind))?
                         .time
                 } else {
                     client.unanswered.since?
@@ -324,6 +336,16 @@ impl<'f> Case<'f> {
             (Direction::Up, Direction::Down) => side.in_order_end,
             _ => side.acked,
         };
+        // what arrived behind a hole arrived, too: the receiver says so
+        let beyond = self
+            .flow
+            .detail
+            .packets
+            .iter()
+            .filter(|packet| packet.direction == Some(direction.reverse()))
+            .filter_map(|packet| packet.sack_high)
+            .max();
+        let end = end.max(beyond.unwrap_or(0));
         (end - i64::from(self.flow.detail.from_start)).max(0) as u64
     }
 
@@ -346,6 +368,18 @@ impl<'f> Case<'f> {
             } else {
                 0
             }
+    }
+
+    /// Whether so little had passed that no budget of bytes or packets can have been spent: the known ones are 14 KiB and more, or about 25 packets.
+    pub(in crate::detect) fn is_brief(&self) -> bool {
+        /// Well below the smallest budget of bytes that was seen.
+        const BYTES: u64 = 10 * 1024;
+        /// Well below the smallest budget of packets.
+        const PACKETS: u64 = 20;
+        let delivered = self
+            .delivered(Direction::Down)
+            .max(self.delivered(Direction::Up));
+        delivered < BYTES && self.packets_before() < PACKETS
     }
 
     /// The last packet of the silent side before the silence.
@@ -393,16 +427,22 @@ impl<'f> Case<'f> {
         before.map_or(0.0, |before| first.seconds_since(before))
     }
 
-    /// The client's other flows; at the client also those of the address that its host has in the other IP version.
+    /// The client's other flows; at the client also those of the address that its host has in the other IP version. Those nearest in time.
     pub(in crate::detect) fn others<'a>(&'a self, around: &'a CaptureFacts) -> Vec<&'a Summary> {
+        /// Flows of the capture before and after this one that are looked at for the other IP version. Seven rules ask, for every silent flow.
+        const NEAREST: usize = 256;
         let own = self.flow.summary.key.a.address;
         let mut others: Vec<&Summary> = siblings(self.flow, around).collect();
         if around.vantage.value == Vantage::Client {
+            // the flows are ordered by their first packet, and the index is the place among them
+            let here = self.flow.index as usize;
+            let near = here.saturating_sub(NEAREST)..(here + NEAREST).min(around.flows.len());
             others.extend(
                 around
                     .flows
+                    .get(near)
+                    .unwrap_or_default()
                     .iter()
-                    .take(4096)
                     .filter(|other| other.key.a.address.is_v4() != own.is_v4()),
             );
         }
@@ -440,9 +480,20 @@ const fn is_media(kind: PacketKind) -> bool {
     )
 }
 
+/// Whether the server answers STUN and says nothing else.
+const fn only_answers(flow: &FlowFacts) -> bool {
+    let server = &flow.detail.server;
+    server.stun_responses > 0
+        && flow.summary.down.packets <= server.stun_responses + server.stun_requests
+}
+
 /// Media packets of the client since the server was last heard, or in all where the server sent none.
 fn media(flow: &FlowFacts) -> u32 {
     let client = &flow.detail.client;
+    if only_answers(flow) {
+        let stun = client.stun_requests + client.stun_responses;
+        return flow.summary.up.packets.saturating_sub(stun);
+    }
     if flow.detail.server.rtp == 0 {
         client.rtp.max(client.unanswered.tries)
     } else {

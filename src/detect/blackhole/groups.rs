@@ -263,6 +263,32 @@ mod tests {
     }
 
     #[test]
+    fn transfers_that_stop_after_quite_different_amounts_met_no_budget() {
+        let stopped = |bytes| {
+            Tale::new()
+                .handshake(40)
+                .hello()
+                .answer(bytes)
+                .wait(2000)
+                .ask(100)
+                .again(6)
+                .build(10)
+        };
+        let mut flows = [stopped(900), stopped(60_000)];
+        let marks = marks(&mut flows);
+        assert_eq!(value(&constant(&marks[0], &marks)), Some(0.0));
+        assert_eq!(value(&constant(&marks[0], &marks[..1])), None);
+    }
+
+    #[test]
+    fn silences_at_other_stages_are_not_the_same() {
+        let hello = Tale::new().handshake(40).hello().again(5).build(10);
+        let mut flows = [hello, living(500)];
+        let marks = marks(&mut flows);
+        assert_eq!(value(&same_service(&marks[0], &marks)), None);
+    }
+
+    #[test]
     fn flows_that_fall_silent_one_after_the_other_were_not() {
         let mut flows = [living(500), living(900)];
         flows[1]

@@ -12,11 +12,13 @@ mod call;
 mod chance;
 mod constant;
 mod groups;
+mod icmp_prohibited;
 mod known_server;
 mod lasting;
 mod other_quic;
 mod parallel;
 mod peer_repeats;
+mod retries;
 mod same_service;
 #[cfg(test)]
 pub(in crate::detect) mod testing;
@@ -29,13 +31,33 @@ use crate::types::Direction;
 
 use super::finding::{Evidence, Finding, Level, Mechanism, Parameter};
 use super::judged::Judged;
-use super::rule::{Reading, Weighed};
+use super::rule::{LOST, Reading, Weighed};
 use case::{Case, Stage};
 use groups::Mark;
 use rules::{INNOCENT, PRIOR, RULES};
 
 /// A silence of which nothing innocent and nothing made could be shown.
 const UNEXPLAINED: &str = "unexplained";
+
+/// The rule that sees a filter's own word.
+const TOLD: &str = "silence.icmp_prohibited";
+
+/// What asks whether an absence was long and certain enough to be one.
+const ABSENCE: [&str; 5] = [
+    "silence.tries",
+    "silence.lasting",
+    "silence.chance",
+    "gave_up_too_soon",
+    "capture_end",
+];
+
+/// What asks whether one connection alone asked often and long enough.
+const SHORT: [&str; 4] = [
+    "silence.tries",
+    "silence.lasting",
+    "silence.chance",
+    "gave_up_too_soon",
+];
 
 /// Most frames that one evidence of a finding cites.
 const FRAMES_CITED: usize = 32;
@@ -51,8 +73,17 @@ pub fn judge(
     let mut weighed: Vec<Weighing<'_>> = flows
         .iter()
         .filter_map(|flow| Case::of(flow, around))
+        .filter(|case| {
+            // an answer that was not seen may have been among what the capture lost
+            let lost = around.lost_between(case.since, case.until);
+            if lost {
+                judged.blind.push((case.flow.index, LOST));
+            }
+            !lost
+        })
         .map(|case| Weighing::new(case, around))
         .collect();
+    add_up(&mut weighed, around);
     compare(&mut weighed, flows);
     let mut findings: Vec<(Finding, &FlowFacts)> = Vec::new();
     for weighing in weighed {
@@ -103,7 +134,17 @@ impl<'f> Weighing<'f> {
                 weighing.evidence.push(fact);
             }
         }
-        for rule in INNOCENT {
+        // Where a filter says what it did, one try is enough, and who is told gives up.
+        let told = weighing.supports(TOLD);
+        if told {
+            weighing
+                .evidence
+                .retain(|fact| fact.supports || !ABSENCE.contains(&fact.rule));
+        }
+        for rule in INNOCENT
+            .iter()
+            .filter(|rule| !(told && ABSENCE.contains(&rule.name)))
+        {
             match rule.weigh(flow, around) {
                 Weighed::Evidence(fact) if fact.supports => {
                     weighing.fits.push(rule.name);
@@ -142,7 +183,9 @@ impl<'f> Weighing<'f> {
 
     /// What kept the flow from being judged.
     fn missing(&self) -> Option<&'static str> {
-        if self.case.stage == Stage::Stalled {
+        if self.fits.contains(&"captive_portal") {
+            Some("nearly everything else that the client tried failed alike")
+        } else if self.case.stage == Stage::Stalled {
             None
         } else if self.case.tries.len() < 3 {
             Some("too few tries before the flow or the capture ended")
@@ -165,6 +208,9 @@ impl<'f> Weighing<'f> {
             Stage::Later if self.supports("silence.together") => Mechanism::EndpointKilled,
             Stage::Later if self.supports("silence.budget") => Mechanism::StalledAfterBytes,
             Stage::Later => Mechanism::DelayedDrop,
+            Stage::Stalled if self.case.is_brief() && !self.supports("silence.budget") => {
+                Mechanism::DelayedDrop
+            }
             Stage::Stalled => Mechanism::StalledAfterBytes,
             Stage::Quic => Mechanism::QuicInitialUnanswered,
             Stage::Stun | Stage::StunAnswersLost | Stage::Media => Mechanism::MediaUnanswered,
@@ -182,7 +228,7 @@ impl<'f> Weighing<'f> {
     }
 
     fn finding(self, score: f64, mechanism: Mechanism) -> Finding {
-        let direction = self.direction();
+        let (direction, told) = (self.direction(), self.supports(TOLD));
         let Self {
             case,
             mut evidence,
@@ -235,14 +281,14 @@ impl<'f> Weighing<'f> {
             time,
             frame: frame.unwrap_or(case.flow.summary.first_frame),
             parameters,
-            summary: summary(&case, mechanism, down.max(up)),
+            summary: summary(&case, mechanism, down.max(up), told),
             evidence,
             ruled_out,
         }
     }
 }
 
-fn summary(case: &Case<'_>, mechanism: Mechanism, delivered: u64) -> String {
+fn summary(case: &Case<'_>, mechanism: Mechanism, delivered: u64, told: bool) -> String {
     let (tries, seconds) = (case.tries.len(), case.silence_s());
     let host = case
         .flow
@@ -268,7 +314,31 @@ fn summary(case: &Case<'_>, mechanism: Mechanism, delivered: u64) -> String {
         }
         _ => "silenced shortly after the handshake",
     };
+    if told {
+        return format!("{what}{host}: a filter on the way says that it forbids it (ICMP)");
+    }
     format!("{what}{host}: {tries} tries, {seconds:.0} s of silence")
+}
+
+/// Adds up what an impatient client's connections asked: together they outweigh that each of them gave up soon.
+fn add_up(weighed: &mut [Weighing<'_>], around: &CaptureFacts) {
+    let Some(rule) = RULES.iter().find(|rule| rule.name == "silence.retries") else {
+        return;
+    };
+    let attempts = retries::Attempts::of(weighed.iter().map(|weighing| &weighing.case));
+    for weighing in weighed {
+        if weighing.supports("silence.tries") && weighing.supports("silence.lasting") {
+            continue;
+        }
+        if let Weighed::Evidence(fact) = rule.decide(attempts.reading(&weighing.case, around)) {
+            if fact.supports {
+                // it stands in their place
+                weighing.evidence.retain(|fact| !SHORT.contains(&fact.rule));
+                weighing.fits.retain(|cause| !SHORT.contains(cause));
+            }
+            weighing.evidence.push(fact);
+        }
+    }
 }
 
 /// Measures what several silenced flows show together.
@@ -418,6 +488,24 @@ mod tests {
     }
 
     #[test]
+    fn a_silence_in_which_the_capture_lost_packets_accuses_nobody() {
+        let flow = Tale::new().handshake(40).hello().again(6).build(10);
+        let mut around = among(&flow, 0..80);
+        let second = |seconds: i64| flow.summary.first.plus(seconds * 1_000_000_000);
+        let loss = |from, to| crate::facts::Loss {
+            from: second(from),
+            to: second(to),
+            packets: 3,
+        };
+        around.losses = vec![loss(1, 2)];
+        let judged = only(&flow, &around);
+        assert!(judged.findings.is_empty());
+        assert_eq!(judged.blind, [(0, LOST)]);
+        around.losses = vec![loss(-9, -8), loss(100, 101)];
+        assert_eq!(only(&flow, &around).findings.len(), 1);
+    }
+
+    #[test]
     fn alone_it_is_suspected_at_most() {
         let flow = Tale::new().handshake(40).hello().again(6).build(10);
         let judged = only(&flow, &around());
@@ -468,6 +556,46 @@ mod tests {
         flow.summary.service = 1;
         let judged = only(&flow, &around);
         assert!(judged.findings.iter().any(|finding| finding.score >= 0.8));
+    }
+
+    #[test]
+    fn an_app_that_gives_up_soon_and_tries_again_has_asked_long_enough() {
+        let tries = |count: u32| -> Vec<FlowFacts> {
+            (0..count)
+                .map(|turn| {
+                    let mut flow = Tale::new().handshake(40).hello().again(3).abort().build(40);
+                    flow.summary.key.a.port += turn as u16;
+                    flow.index = turn;
+                    flow.summary.service = 1;
+                    flow
+                })
+                .collect()
+        };
+        let four = tries(4);
+        let likely = |flows: &[FlowFacts]| {
+            judge(flows, &among(&flows[0], 0..16), &all)
+                .findings
+                .iter()
+                .any(|finding| finding.score >= 0.8)
+        };
+        assert!(likely(&four));
+        assert!(!likely(&four[..2]));
+    }
+
+    #[test]
+    fn what_a_filter_on_the_way_forbids_needs_no_further_tries() {
+        let told = |kind, code, from_peer| {
+            let mut flow = Tale::new().syn().icmp(kind, code, from_peer).build(20);
+            flow.summary.service = 1;
+            only(&flow, &among(&flow, 0..80))
+        };
+        let judged = told(3, 13, false);
+        let finding = judged.findings.first().expect("a finding");
+        assert_eq!(finding.mechanism, Mechanism::SynUnanswered);
+        assert!(finding.score >= 0.8, "{}", finding.score);
+        assert!(finding.summary.contains("ICMP"), "{}", finding.summary);
+        assert!(told(3, 1, false).findings.is_empty());
+        assert!(told(3, 13, true).findings.is_empty());
     }
 
     #[test]

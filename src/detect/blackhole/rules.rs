@@ -5,8 +5,8 @@ use crate::facts::{CaptureFacts, FlowFacts};
 
 use super::innocent;
 use super::{
-    alive, budget, call, chance, constant, known_server, lasting, other_quic, parallel,
-    peer_repeats, same_service, together, tries, unfinished,
+    alive, budget, call, chance, constant, icmp_prohibited, known_server, lasting, other_quic,
+    parallel, peer_repeats, retries, same_service, together, tries, unfinished,
 };
 
 /// Logarithm of the odds that a silence, of which nothing is known yet, was made. Most silences are ends of captures and of interest.
@@ -58,6 +58,8 @@ pub(crate) const RULES: &[Rule] = &[
     rule("silence.same_service",same_service::measure, &same_service::ABOUT, at_least(1.0),  "flows",   [0.8,  0.0], "labelled captures"),
     rule("silence.known_server",known_server::measure, &known_server::ABOUT, at_least(1.0),  "lives",   [0.6,  0.0], "labelled captures"),
     rule("silence.fallback",    other_quic::measure,   &other_quic::ABOUT,   at_least(1.0),  "flows",   [0.8,  0.0], "net4people/bbs 108"),
+    rule("silence.retries",     retries::measure,      &retries::ABOUT,      at_least(3.0),  "flows",   [2.8, 0.0], "docs/detection.md, B2: three retries"),
+    rule("silence.icmp_prohibited", icmp_prohibited::measure, &icmp_prohibited::ABOUT, at_least(1.0), "errors", [3.2, 0.0], "RFC 1812, section 5.2.7.1; RFC 4443, section 3.1; docs/detection.md, B3"),
     rule("silence.call",        call::measure,         &call::ABOUT,         at_least(1.0),  "fits",    [0.6, -2.0], "docs/detection.md, B7"),
 ];
 
@@ -67,7 +69,8 @@ pub(crate) const INNOCENT: &[Rule] = &[
     rule("icmp_refused",     innocent::icmp_refused::measure,     &innocent::icmp_refused::ABOUT,     at_least(1.0), "errors", [-6.0, 0.0], "RFC 792; RFC 4443"),
     rule("capture_end",      innocent::capture_end::measure,      &innocent::capture_end::ABOUT,      at_most(3.0),  "s",      [-3.0, 0.0], "docs/detection.md, B5, N2"),
     rule("gave_up_too_soon", innocent::gave_up_too_soon::measure, &innocent::gave_up_too_soon::ABOUT, at_most(3.0),  "s",      [-3.0, 0.0], "docs/detection.md, B1"),
-    rule("client_offline",   innocent::client_offline::measure,   &innocent::client_offline::ABOUT,   at_least(1.0), "fits",   [-4.0, 0.0], "docs/detection.md, B5, N6"),
+    rule("client_offline",   innocent::client_offline::measure,   &innocent::client_offline::ABOUT,   at_least(1.0), "fits",   [-6.0, 0.0], "docs/detection.md, B5, N6"),
+    rule("captive_portal",   innocent::captive_portal::measure,   &innocent::captive_portal::ABOUT,   at_least(3.0), "networks", [-5.0, 0.0], "RFC 8952; independent captures"),
     rule("handover_gap",     innocent::handover_gap::measure,     &innocent::handover_gap::ABOUT,     at_least(1.0), "flows",  [-5.0, 0.0], "docs/detection.md, B5, N6"),
     rule("call_elsewhere",   innocent::call_elsewhere::measure,   &innocent::call_elsewhere::ABOUT,   at_least(1.0), "flows",  [-6.0, 0.0], "RFC 8445, section 6.1.2"),
     rule("pmtu_blackhole",   innocent::pmtu_blackhole::measure,   &innocent::pmtu_blackhole::ABOUT,   at_least(1.0), "fits",   [-5.0, 0.0], "docs/detection.md, B5, N3"),

@@ -224,6 +224,21 @@ impl Tale {
         self.datagrams(PacketKind::StunRequest, times)
     }
 
+    /// An ICMP error about the client's packets, from the server's own address or from one on the way.
+    pub(in crate::detect) fn icmp(mut self, kind: u32, code: u32, from_peer: bool) -> Self {
+        self.time += 20_000_000;
+        self.flow.detail.icmp.push(PacketFact {
+            time: Timestamp(self.time),
+            frame: Frame::new(0, 1000 + self.flow.detail.icmp.len() as u64),
+            direction: Some(Direction::Down),
+            kind: PacketKind::Icmp,
+            number: kind << 8 | code,
+            raw_ack: u32::from(from_peer),
+            ..PacketFact::default()
+        });
+        self
+    }
+
     /// The flow, in a capture that went on for so many seconds.
     pub(in crate::detect) fn build(self, seconds: i64) -> FlowFacts {
         let Self {

@@ -73,8 +73,28 @@ fn goes_beyond(case: &Case<'_>, packet: &PacketFact) -> bool {
             late || data_beyond
                 || packet.seq_end() > first.seq
                 || first.is_ack() && packet.is_ack() && packet.ack > first.ack
+                || acknowledges_later(case, packet)
         }
     }
+}
+
+/// Whether `packet` acknowledges what the other side sent only after the first suspect was captured.
+fn acknowledges_later(case: &Case<'_>, packet: &PacketFact) -> bool {
+    let known = (case.other())
+        .filter(|other| case.is_before(other))
+        .map(PacketFact::seq_end)
+        .max();
+    packet.is_ack()
+        && known.is_some_and(|known| {
+            packet.ack > known
+                && case.other().any(|other| {
+                    other.frame > case.first.frame
+                        && other.frame < packet.frame
+                        && other.payload > 0
+                        && other.seq >= known
+                        && other.seq < packet.ack
+                })
+        })
 }
 
 #[cfg(test)]
@@ -123,6 +143,34 @@ mod tests {
             .ack_down()
             .build();
         assert_eq!(value(&measure(&acknowledged, &around())), Some(0.0));
+    }
+
+    #[test]
+    fn a_client_that_acknowledges_what_came_after_its_reset_did_not_reset() {
+        let at_the_server = CaptureFacts {
+            vantage: crate::facts::VantageFacts {
+                value: crate::facts::Vantage::Server,
+                ..around().vantage
+            },
+            ..around()
+        };
+        let bare = |rst: &mut PacketFact| rst.flags = 0x04;
+        let story = || Story::new().handshake(40).hello().data_down(600).ack_up();
+        let alive = story()
+            .forge_up_with(bare)
+            .data_down(390)
+            .wait(30)
+            .ack_up()
+            .build();
+        assert_eq!(value(&measure(&alive, &at_the_server)), Some(1.0));
+        // an acknowledgement of what had been sent before may have been overtaken by the reset
+        let overtaken = story()
+            .data_down(390)
+            .forge_up_with(bare)
+            .wait(30)
+            .ack_up()
+            .build();
+        assert_eq!(value(&measure(&overtaken, &at_the_server)), Some(0.0));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `fin.unanswered`: does the side that closed still answer?
 
-use crate::detect::rule::{About, Reading};
+use crate::detect::rule::{About, LOST, Reading};
 use crate::facts::{CaptureFacts, FlowFacts, PacketFact};
 
 use super::case::{Case, NO_CASE, Suspicion, count};
@@ -16,6 +16,9 @@ pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Rea
     let Some(case) = Case::of(flow, around) else {
         return Reading::Blind(NO_CASE);
     };
+    if around.lost_between(flow.summary.first, flow.summary.last) {
+        return Reading::Blind(LOST);
+    }
     if case.suspicion == Suspicion::Reset {
         return Reading::Blind("a reset asks for no answer");
     }

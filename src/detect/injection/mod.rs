@@ -11,16 +11,24 @@ mod clock;
 mod controls_live;
 mod fin_timestamps_missing;
 mod fin_unanswered;
+mod flow_label;
 mod header_unlike;
 mod hop_limit;
 mod hop_limit_handshake;
 mod hop_limit_siblings;
+mod icmp_alive_after;
+mod icmp_hop_limit;
+mod icmp_too_fast;
 mod ip_id;
 mod ip_id_copied;
 mod other_names;
 mod payload;
+mod port_serves;
+mod refusal;
+mod refused_everywhere;
 mod repeats;
 mod reply_missing;
+mod rewritten;
 mod same_box;
 mod second_reset;
 mod sequence_behind;
@@ -54,6 +62,9 @@ const UNEXPLAINED: &str = "unexplained";
 /// Innocent causes that can be asked of a FIN; the others ask about resets, which may be the consequences of a forged FIN.
 const CAUSES_OF_A_FIN: [&str; 2] = ["tls_alert", "local_middlebox"];
 
+/// Lone refusals by servers of no messenger that are weighed in full. A scan makes millions, nearly all of closed ports.
+const REFUSALS_OF_NOBODYS: usize = 4096;
+
 /// Most frames that one evidence of a finding cites.
 const FRAMES_CITED: usize = 32;
 
@@ -64,14 +75,25 @@ pub fn judge(
     around: &CaptureFacts,
     wanted: &dyn Fn(&FlowFacts) -> bool,
 ) -> Judged {
+    judge_without(flows, around, wanted, "")
+}
+
+/// The same as if the rule of the name `without` did not exist: what it contributes is measured by what is found without it.
+pub fn judge_without(
+    flows: &[FlowFacts],
+    around: &CaptureFacts,
+    wanted: &dyn Fn(&FlowFacts) -> bool,
+    without: &str,
+) -> Judged {
     let mut judged = Judged::default();
     let mut weighed = Vec::new();
+    let mut nobodys = 0;
     for flow in flows
         .iter()
         .filter(|flow| flow.summary.key.protocol == Protocol::Tcp)
     {
         match Case::of(flow, around) {
-            Some(case) => weighed.push(Weighing::new(case, around)),
+            Some(case) => weighed.push(Weighing::new(case, around, &mut nobodys, without)),
             // What the capture's own host sent is its own, and has a cause too.
             None if !flow.detail.resets.is_empty() => {
                 judged
@@ -81,8 +103,15 @@ pub fn judge(
             None => {}
         }
     }
-    compare_names(&mut weighed, flows);
-    share_marks(&mut weighed);
+    if without != "rst.other_names" {
+        compare_names(&mut weighed, flows);
+    }
+    if without != "rst.refused_everywhere" {
+        compare_refusals(&mut weighed, around);
+    }
+    if without != "rst.same_box" {
+        share_marks(&mut weighed);
+    }
     let mut findings: Vec<(Finding, &FlowFacts)> = Vec::new();
     for weighing in weighed {
         let case = &weighing.case;
@@ -110,9 +139,15 @@ pub fn judge(
         }
     }
     judged.findings = join_retries(findings);
+    refusal::judge(flows, around, wanted, without, &mut judged);
     judged.causes.sort_unstable();
     judged.blind.sort_unstable();
     judged
+}
+
+/// The names of all rules that [`judge_without`] can leave out.
+pub fn rule_names() -> impl Iterator<Item = &'static str> {
+    RULES.iter().chain(INNOCENT).map(|rule| rule.name)
 }
 
 /// One case with all rules applied.
@@ -120,10 +155,13 @@ struct Weighing<'f> {
     case: Case<'f>,
     evidence: Vec<Evidence>,
     ruled_out: Vec<&'static str>,
+    /// A lone RST/ACK to a SYN, as a closed port gives it.
+    refused: bool,
 }
 
 impl<'f> Weighing<'f> {
-    fn new(case: Case<'f>, around: &CaptureFacts) -> Self {
+    /// `nobodys` counts the refusals by servers of no messenger.
+    fn new(case: Case<'f>, around: &CaptureFacts, nobodys: &mut usize, without: &str) -> Self {
         let flow = case.flow;
         let mut evidence = Vec::new();
         let mut ruled_out = Vec::new();
@@ -131,18 +169,23 @@ impl<'f> Weighing<'f> {
         let ordinary = case.suspicion == Suspicion::Close
             && own_headers(flow, around) == Some(true)
             && !counts("rst.alive_after", flow, around);
-        // A scan makes very many plain refusals, and nothing in a lone one could outweigh that a closed port answers so.
         let refused = case.suspects.len() == 1
             && case.ordinary().next().is_none()
             && innocent_cause(flow, around) == "refused_port";
-        if !ordinary && !refused {
-            for rule in RULES {
+        let messenger = around.messenger.get(usize::from(flow.summary.service));
+        let plain = refused && messenger != Some(&true) && {
+            *nobodys += 1;
+            *nobodys > REFUSALS_OF_NOBODYS
+        };
+        if !ordinary && !plain {
+            for rule in RULES.iter().filter(|rule| rule.name != without) {
                 if let Weighed::Evidence(fact) = rule.weigh(flow, around) {
                     evidence.push(fact);
                 }
             }
             let causes = INNOCENT.iter().filter(|rule| {
-                case.suspicion == Suspicion::Reset || CAUSES_OF_A_FIN.contains(&rule.name)
+                rule.name != without
+                    && (case.suspicion == Suspicion::Reset || CAUSES_OF_A_FIN.contains(&rule.name))
             });
             for rule in causes {
                 match rule.weigh(flow, around) {
@@ -167,6 +210,7 @@ impl<'f> Weighing<'f> {
             case,
             evidence,
             ruled_out,
+            refused,
         }
     }
 
@@ -198,7 +242,12 @@ impl<'f> Weighing<'f> {
         .any(|rule| self.supports(rule));
         match self.case.suspicion {
             Suspicion::Close => Mechanism::ForgedFin,
-            Suspicion::Reset if self.supports("rst.train") => Mechanism::RewrittenReply,
+            Suspicion::Reset
+                if self.supports("rst.train")
+                    || !another_header && rewritten::stands_for_data(&self.case) =>
+            {
+                Mechanism::RewrittenReply
+            }
             Suspicion::Reset
                 if self.supports("rst.reply_missing")
                     && !another_header
@@ -216,6 +265,7 @@ impl<'f> Weighing<'f> {
             case,
             mut evidence,
             ruled_out,
+            ..
         } = self;
         evidence.retain(|fact| fact.weight != 0.0);
         evidence.sort_by(|a, b| {
@@ -372,6 +422,21 @@ fn compare_names(weighed: &mut [Weighing<'_>], flows: &[FlowFacts]) {
         .filter(|weighing| !weighing.evidence.is_empty())
     {
         if let Weighed::Evidence(fact) = rule.decide(lived.beside(&weighing.case)) {
+            weighing.evidence.push(fact);
+        }
+    }
+}
+
+/// Measures `rst.refused_everywhere`.
+fn compare_refusals(weighed: &mut [Weighing<'_>], around: &CaptureFacts) {
+    let Some(rule) = (RULES.iter()).find(|rule| rule.name == "rst.refused_everywhere") else {
+        return;
+    };
+    let of = |weighing: &&Weighing<'_>| weighing.refused;
+    let cases = weighed.iter().filter(of).map(|weighing| &weighing.case);
+    let refused = refused_everywhere::Refused::of(cases, around);
+    for weighing in weighed.iter_mut().filter(|weighing| weighing.refused) {
+        if let Weighed::Evidence(fact) = rule.decide(refused.reading(&weighing.case)) {
             weighing.evidence.push(fact);
         }
     }

@@ -1,6 +1,6 @@
 //! `rst.reply_missing`: a bare reset stands where the peer's first answer was due.
 
-use crate::detect::rule::{About, Reading};
+use crate::detect::rule::{About, LOST, Reading};
 use crate::facts::{CaptureFacts, FlowFacts};
 use crate::types::Direction;
 
@@ -17,6 +17,9 @@ pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Rea
     let Some(case) = Case::of(flow, around) else {
         return Reading::Blind(NO_CASE);
     };
+    if around.lost_between(flow.summary.first, flow.summary.last) {
+        return Reading::Blind(LOST);
+    }
     if case.named == Direction::Up {
         return Reading::Blind("only what comes in the server's name can stand for its answer");
     }

@@ -2,6 +2,7 @@
 
 use crate::detect::rule::{About, Reading};
 use crate::facts::{CaptureFacts, Detail, FlowFacts, PacketFact};
+use crate::types::Direction;
 
 use super::case::{Case, NO_CASE, is_opening};
 
@@ -16,6 +17,9 @@ pub(in crate::detect) const ABOUT: About = About {
 
 /// Below this, scheduling on either host is as long as the path.
 const SHORTEST_PATH_NS: i64 = 5_000_000;
+
+/// Share of the round trip below which an answer is too fast: the fastest sample of a path is seldom its true minimum.
+pub(super) const FAST: f64 = 0.8;
 
 pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Reading {
     let Some(case) = Case::of(flow, around) else {
@@ -39,6 +43,11 @@ pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Rea
         return Reading::Blind("the packet that it answers is not in the capture");
     };
     let share = delay as f64 / round_trip as f64;
+    if case.named == Direction::Up && share > FAST {
+        return Reading::Blind(
+            "a box that acts on what the client says comes behind the client's own packet, and so in time",
+        );
+    }
     Reading::measured(
         share,
         [answered, suspect],
@@ -128,6 +137,30 @@ mod tests {
             .packets
             .retain(|packet| Some(packet.frame) != hello);
         assert_eq!(value(&measure(&flow, &around())), None);
+    }
+
+    #[test]
+    fn in_the_clients_name_only_a_fast_one_tells() {
+        let at_the_server = CaptureFacts {
+            vantage: crate::facts::VantageFacts {
+                value: crate::facts::Vantage::Server,
+                ..around().vantage
+            },
+            ..around()
+        };
+        let story = || {
+            let mut story = Story::new().handshake(40).hello().data_down(600);
+            story = story.wait(4);
+            story
+        };
+        let mut flow = story().forge_up_with(|_| {}).build();
+        flow.detail.rtt.handshake_client = Some(40_000_000);
+        flow.detail.rtt.min_client = Some(40_000_000);
+        assert!(value(&measure(&flow, &at_the_server)).is_some_and(|share| share < 0.2));
+        let mut flow = story().wait(60).forge_up_with(|_| {}).build();
+        flow.detail.rtt.handshake_client = Some(40_000_000);
+        flow.detail.rtt.min_client = Some(40_000_000);
+        assert_eq!(value(&measure(&flow, &at_the_server)), None);
     }
 
     #[test]

@@ -24,8 +24,13 @@ pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Rea
     let Some((trigger, said)) = case.trigger() else {
         return Reading::Blind("what the client said before is not in the capture");
     };
-    if case.named == Direction::Up && trigger == Trigger::Syn {
-        return Reading::Blind("the client had said nothing that came as far as the capture");
+    if trigger == Trigger::Syn {
+        return Reading::Blind(match case.named {
+            Direction::Up => "the client had said nothing that came as far as the capture",
+            Direction::Down => {
+                "the client had said nothing yet: closed ports answer then, and boxes that know addresses"
+            }
+        });
     }
     let early = matches!(
         trigger,
@@ -71,6 +76,14 @@ mod tests {
             .abort_down()
             .build();
         assert_eq!(value(&measure(&flow, &around())), Some(0.0));
+    }
+
+    #[test]
+    fn before_the_client_said_anything_it_is_blind() {
+        let flow = Story::new().handshake(40).forge_with(|_| {}).build();
+        assert_eq!(value(&measure(&flow, &around())), None);
+        let flow = Story::new().syn().forge_with(|_| {}).build();
+        assert_eq!(value(&measure(&flow, &around())), None);
     }
 
     #[test]

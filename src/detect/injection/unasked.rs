@@ -1,6 +1,6 @@
 //! `rst.unasked`: resets without ACK that no segment asked for.
 
-use crate::detect::rule::{About, Reading};
+use crate::detect::rule::{About, LOST, Reading};
 use crate::facts::{CaptureFacts, FlowFacts};
 
 use super::case::{Case, NO_CASE, Suspicion, count};
@@ -16,6 +16,9 @@ pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Rea
     let Some(case) = Case::of(flow, around) else {
         return Reading::Blind(NO_CASE);
     };
+    if around.lost_between(flow.summary.first, flow.summary.last) {
+        return Reading::Blind(LOST);
+    }
     if case.suspicion == Suspicion::Close {
         return Reading::Blind("a FIN");
     }

@@ -12,5 +12,6 @@ pub(in crate::detect) mod repeated_reset;
 pub(in crate::detect) mod scanner;
 pub(in crate::detect) mod server_close;
 pub(in crate::detect) mod server_restart;
+pub(in crate::detect) mod stray_reset;
 pub(in crate::detect) mod time_wait;
 pub(in crate::detect) mod tls_alert;

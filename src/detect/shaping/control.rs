@@ -24,6 +24,8 @@ pub(in crate::detect) struct Control {
     pub(in crate::detect) lost: u64,
     /// How long its packets waited in a queue, in seconds at the upper quartile; none where that was not measured.
     pub(in crate::detect) wait: Option<f64>,
+    /// Bytes per second at which that queue was served.
+    pub(in crate::detect) served: f64,
 }
 
 /// All that is known of the surroundings of one limited flow.
@@ -90,8 +92,11 @@ impl Controls {
             // An acknowledgement that waited for a hole to be filled covers at once what came over a long time; then what was sent and passed is the bound.
             let reached = ledger.as_ref().map_or(f64::MAX, passed_peak);
             control.peak = control.peak.max(peak(facts, direction).min(reached));
-            control.wait =
-                ledger.map(|ledger| queue::queue(&ledger).map_or(0.0, |queue| queue.wait));
+            if let Some(ledger) = ledger {
+                let queue = queue::queue(&ledger);
+                control.wait = Some(queue.map_or(0.0, |queue| queue.wait));
+                control.served = queue.map_or(0.0, |queue| queue.rate);
+            }
         }
         Self { flows: controls }
     }
@@ -132,6 +137,7 @@ fn plain(index: u32, other: &Summary, direction: Direction, flows: &[FlowFacts])
         packets,
         lost,
         wait: None,
+        served: 0.0,
     }
 }
 

@@ -27,6 +27,36 @@ pub(in crate::detect) struct Pool {
     pub(in crate::detect) flows: u32,
     /// Of these, how many lost something.
     pub(in crate::detect) hit: u32,
+    /// Losses whose order is known, and in how many places they lie: losses with no pass between them are one.
+    pub(in crate::detect) placed: (u64, u64),
+}
+
+/// The losses of one direction of a flow, in order.
+#[derive(Clone, Debug, Default)]
+pub(in crate::detect) struct Places {
+    /// Losses.
+    pub(in crate::detect) lost: u64,
+    /// When each run of them began, in nanoseconds since the epoch.
+    pub(in crate::detect) moments: Vec<i64>,
+}
+
+impl Places {
+    /// Those of one direction of `flow`; none where its packets are not known.
+    pub(in crate::detect) fn of(flow: &FlowFacts, direction: Direction) -> Option<Self> {
+        let ledger = Ledger::of(flow, direction)?;
+        let mut places = Self::default();
+        let mut passed = true;
+        for sent in &ledger.sent {
+            if sent.lost {
+                places.lost += 1;
+                if passed {
+                    places.moments.push(sent.time);
+                }
+            }
+            passed = !sent.lost;
+        }
+        Some(places)
+    }
 }
 
 impl Pool {
@@ -42,7 +72,8 @@ impl Pool {
             pool.gaps = pool.lost;
         }
         pool.reordered = u64::from(flow.detail.side(direction).reordered);
-        (pool.control_sent, pool.control_lost) = controls(&flow.summary, direction, &[], around);
+        (pool.control_sent, pool.control_lost) =
+            controls(&flow.summary, direction, &[], around, &[]);
         pool
     }
 
@@ -96,18 +127,32 @@ pub(in crate::detect) fn tally(flow: &FlowFacts, direction: Direction) -> (u64, 
     (sent, lost.min(sent))
 }
 
-/// Packets and losses of all flows of the same client to other services, in the direction.
+/// How near in time to a loss of the service a packet of a control must have been sent to be compared with it, in nanoseconds: long enough for a chat's next
+/// message, short enough that a line which was bad for seconds is not compared with a good hour.
+const NEAR_A_LOSS: i64 = 5_000_000_000;
+
+/// Most controls whose packets are looked at one by one.
+const CLOSELY: usize = 256;
+
+/// Packets and losses of all flows of the same client to other services, in the direction, near the `moments` (in order) at which the service lost some; at any
+/// time where there are none.
 pub(in crate::detect) fn controls(
     own: &Summary,
     direction: Direction,
     flows: &[FlowFacts],
     around: &CaptureFacts,
+    moments: &[i64],
 ) -> (u64, u64) {
     let client = own.key.a.address;
     let of = |index: &u32| around.flows.get(*index as usize);
     let from = around
         .by_client
         .partition_point(|index| of(index).is_some_and(|other| other.key.a.address < client));
+    let is_near = |from: i64, to: i64| {
+        let next = moments.partition_point(|moment| *moment < from.saturating_sub(NEAR_A_LOSS));
+        moments.is_empty()
+            || (moments.get(next)).is_some_and(|moment| *moment <= to.saturating_add(NEAR_A_LOSS))
+    };
     around
         .by_client
         .iter()
@@ -119,8 +164,31 @@ pub(in crate::detect) fn controls(
         })
         .filter(|(_, other)| other.service != own.service && other.answered())
         .filter(|(_, other)| other.key.protocol == Protocol::Tcp)
-        .map(|(index, other)| count(*index, other, direction, flows))
+        .filter(|(_, other)| is_near(other.first.0, other.last.0))
+        .enumerate()
+        .map(|(place, (index, other))| {
+            let ledger = (place < CLOSELY && !moments.is_empty())
+                .then(|| detailed(*index, flows))
+                .flatten()
+                .and_then(|flow| Ledger::of(flow, direction))
+                .filter(|ledger| !ledger.truncated);
+            let Some(ledger) = ledger else {
+                return count(*index, other, direction, flows);
+            };
+            let near = || (ledger.sent.iter()).filter(|sent| is_near(sent.time, sent.time));
+            (
+                near().count() as u64,
+                near().filter(|sent| sent.lost).count() as u64,
+            )
+        })
         .fold((0, 0), |sum, (sent, lost)| (sum.0 + sent, sum.1 + lost))
+}
+
+fn detailed(index: u32, flows: &[FlowFacts]) -> Option<&FlowFacts> {
+    flows
+        .binary_search_by_key(&index, |flow| flow.index)
+        .ok()
+        .and_then(|place| flows.get(place))
 }
 
 /// TCP packets with payload that the capture has, and those that it missed: acknowledged but never seen, or counted as dropped by the capture itself.
@@ -150,11 +218,7 @@ pub(in crate::detect) fn count(
     flows: &[FlowFacts],
 ) -> (u64, u64) {
     let plain = summary.tally(direction);
-    let detailed = flows
-        .binary_search_by_key(&index, |flow| flow.index)
-        .ok()
-        .and_then(|place| flows.get(place));
-    match detailed {
+    match detailed(index, flows) {
         Some(flow) if plain.retransmitted > 0 => tally(flow, direction),
         _ => (
             u64::from(plain.data_packets),

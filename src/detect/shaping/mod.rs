@@ -4,11 +4,14 @@
 //! fitted to the losses and a queue to the delays, once a case; the rules then read the `Case`, and the table says what counts. Nothing here is called likely
 //! unless other traffic of the same client shows what the line could do.
 
+use std::collections::BTreeSet;
+
 use crate::facts::{CaptureFacts, FlowFacts};
 use crate::types::{Address, Direction};
 
 use super::finding::{Finding, Level, Mechanism};
 use super::judged::Judged;
+use super::rule::LOST;
 
 mod application_limited;
 mod beyond_chance;
@@ -28,6 +31,7 @@ mod first_burst_spared;
 mod fixtures;
 
 mod from_the_start;
+mod full_line;
 mod growing_acknowledgements;
 mod heavy_loss;
 mod improbable_loss;
@@ -53,12 +57,13 @@ mod standing_queue;
 mod steady_service;
 mod straight_line;
 mod tariff_limit;
+mod tight_bucket;
 mod verdict;
 mod words;
 
 use case::Case;
 use ledger::Ledger;
-use loss::Pool;
+use loss::{Places, Pool};
 
 pub(crate) use rules::RULES;
 
@@ -81,6 +86,10 @@ pub fn judge(
     around: &CaptureFacts,
     wanted: &dyn Fn(&FlowFacts) -> bool,
 ) -> Judged {
+    // what the capture lost looks like what the path lost
+    let lost = |flow: &FlowFacts| around.lost_between(flow.summary.first, flow.summary.last);
+    let asked = wanted;
+    let wanted = &|flow: &FlowFacts| asked(flow) && !lost(flow);
     let mut judged = Judged::default();
     let mut limited: Vec<(u32, Direction)> = Vec::new();
     let captured = loss::captured(flows, around);
@@ -112,8 +121,8 @@ pub fn judge(
         .sort_by_key(|finding| (finding.time, finding.frame));
     judged.blind = flows
         .iter()
-        .filter(|flow| wanted(flow))
-        .filter_map(|flow| blindness(flow).map(|why| (flow.index, why)))
+        .filter(|flow| asked(flow))
+        .filter_map(|flow| blindness(flow, lost(flow)).map(|why| (flow.index, why)))
         .collect();
     judged
 }
@@ -128,13 +137,16 @@ fn explains(drop: &Finding, limit: &Finding) -> bool {
 }
 
 /// Why rates and losses of a flow cannot be judged although it is large enough.
-fn blindness(flow: &FlowFacts) -> Option<&'static str> {
+fn blindness(flow: &FlowFacts, lost: bool) -> Option<&'static str> {
     let large = flow
         .summary
         .up
         .data_packets
         .max(flow.summary.down.data_packets)
         >= 100;
+    if large && lost {
+        return Some(LOST);
+    }
     (large && flow.detail.one_way)
         .then_some("one direction only: rates and losses cannot be judged")
 }
@@ -323,8 +335,19 @@ fn random_drops(
                 .map(|finding| finding.score)
                 .fold(0.0, f64::max)
         };
+        // Or prove it for many more flows, where what one way shows is a corner of it.
+        let covered = (single.iter().flat_map(|finding| &finding.flows))
+            .collect::<BTreeSet<_>>()
+            .len();
+        let wider = |both: &Finding| {
+            both.score >= 0.8
+                && both.score >= best(&single) - 0.05
+                && 2 * both.flows.len() >= 3 * covered
+        };
         match both {
-            Some(both) if best(&single) < 0.8 && both.score > best(&single) => findings.push(both),
+            Some(both) if best(&single) < 0.8 && both.score > best(&single) || wider(&both) => {
+                findings.push(both);
+            }
             _ => findings.extend(verdict::merge_directions(single)),
         }
     }
@@ -374,8 +397,19 @@ fn random_drop(
     }
     hit.sort_by_key(|(lost, _, _, flow)| (std::cmp::Reverse(*lost), flow.index));
     let (_, _, direction, worst) = *hit.first()?;
+    let mut moments = Vec::new();
+    for (.., flow) in &hit {
+        for way in ways {
+            if let Some(places) = Places::of(flow, *way) {
+                pool.placed.0 += places.lost;
+                pool.placed.1 += places.moments.len() as u64;
+                moments.extend(places.moments);
+            }
+        }
+    }
+    moments.sort_unstable();
     for way in ways {
-        let (sent, lost) = loss::controls(&worst.summary, *way, flows, around);
+        let (sent, lost) = loss::controls(&worst.summary, *way, flows, around, &moments);
         pool.control_sent += sent;
         pool.control_lost += lost;
     }

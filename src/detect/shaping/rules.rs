@@ -15,10 +15,10 @@ use super::plateau;
 use super::{
     application_limited, beyond_chance, bucket_agreement, bucket_drained, bufferbloat,
     capture_loss, control_fast, even_arrivals, excess_loss, faster_start, first_burst_spared,
-    from_the_start, growing_acknowledgements, heavy_loss, improbable_loss, indifferent_loss,
-    lossy_radio, path_mtu, queue_at_loss, queue_share, quiet_loss, reordering, scattered_loss,
-    server_pacing, shared_congestion, slow_reader, slow_start_too_short, standing_queue,
-    steady_service, straight_line, tariff_limit,
+    from_the_start, full_line, growing_acknowledgements, heavy_loss, improbable_loss,
+    indifferent_loss, lossy_radio, path_mtu, queue_at_loss, queue_share, quiet_loss, reordering,
+    scattered_loss, server_pacing, shared_congestion, slow_reader, slow_start_too_short,
+    standing_queue, steady_service, straight_line, tariff_limit, tight_bucket,
 };
 
 /// What a row has beside its [`Rule`]: the mechanisms that it speaks about, and its reading of a case that was computed already.
@@ -64,6 +64,7 @@ table! {
     "policing.queue_at_loss"         queue_at_loss         &[Policing],             at_most(bucket::QUEUED), "of a full queue's delay", 1.0, -7.0, "docs/detection.md, C2 (code 7); policing set";
     "policing.first_burst_spared"    first_burst_spared    &[Policing],             at_least(1.5),         "losses",       0.5,  -0.3, "docs/detection.md, C3 (T5)";
     "policing.straight_line"         straight_line         &[Policing],             at_least(40.0),        "packets",      3.0,  -6.0, "docs/detection.md, C4 (plateau)";
+    "policing.tight_bucket"          tight_bucket          &[Policing],             at_least(plateau::EMPTIES as f64), "times", 3.0, -6.0, "docs/detection.md, C6";
     "policing.faster_start"          faster_start          &[Policing],             at_least(2.5),         "times",        1.0,  -2.0, "docs/detection.md, C6";
     "policing.growing_acknowledgements" growing_acknowledgements &[Policing],       at_least(plateau::GROWTH), "bytes",    1.5,  -2.5, "RFC 9000, section 19.3.1";
     "shaping.even_arrivals"          even_arrivals         &[Shaping],              at_least(bucket::EVEN), "share",       1.5,  -1.0, "docs/detection.md, C4";
@@ -81,9 +82,10 @@ table! {
     "innocent.slow_start_too_short"  slow_start_too_short  &[Policing, Shaping],    at_least(20.0),        "packets",      0.0,  -3.0, "docs/detection.md, C5";
     "innocent.application_limited"   application_limited   &[Shaping],              at_most(0.5),          "share",        0.1,  -2.0, "docs/detection.md, C5";
     "innocent.slow_reader"           slow_reader           &[Policing],             at_most(0.5),          "share",        0.1,  -1.0, "docs/detection.md, C5";
-    "innocent.bufferbloat"           bufferbloat           &[Shaping],              at_most(0.5),          "times",        0.3,  -3.0, "docs/detection.md, C4, C7";
+    "innocent.bufferbloat"           bufferbloat           &[Shaping],              at_most(0.15),         "times",        0.3,  -3.0, "docs/detection.md, C4, C7";
     "innocent.shared_congestion"     shared_congestion     &[Policing],             at_most(0.2),          "times",        0.3,  -4.0, "docs/detection.md, C1, C7 (WeheY)";
     "innocent.lossy_radio"           lossy_radio           &[RandomDrop],           at_most(0.25),         "times",        0.5,  -5.0, "docs/detection.md, C3 (T1)";
+    "innocent.full_line"             full_line             &[RandomDrop],           at_most(0.03),         "share",        0.1,  -4.0, "docs/detection.md, C1 (cross traffic)";
     "innocent.path_mtu"              path_mtu              &[RandomDrop],           at_least(0.3),         "share",        0.1,  -6.0, "RFC 8899";
     "innocent.reordering"            reordering            &[RandomDrop],           at_most(0.5),          "times",        0.1,  -5.0, "docs/detection.md, C2.4; RFC 4653";
     "innocent.capture_loss"          capture_loss          &[Policing, RandomDrop], at_most(0.3),          "times",        0.1,  -5.0, "docs/detection.md, C3 (hard negatives)";

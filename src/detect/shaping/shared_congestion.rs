@@ -11,6 +11,9 @@ pub(in crate::detect) const ABOUT: About = About {
     blind_to: "controls that sent too little to lose anything",
 };
 
+/// Seconds of a full queue at the bucket's rate whose absence is plain to see.
+const LONG_QUEUE: f64 = 0.04;
+
 pub(in crate::detect) fn read(case: &Case<'_>) -> Reading {
     let (packets, lost) = case.controls.losses();
     if packets < 100 {
@@ -19,6 +22,11 @@ pub(in crate::detect) fn read(case: &Case<'_>) -> Reading {
     let own = case.ledger.loss_ratio();
     if own <= 0.0 {
         return Reading::Blind("nothing was lost");
+    }
+    // What the line drops has stood in its queue; a fast control that overruns a short one of its own says nothing of packets that never waited.
+    if (case.fit.as_ref()).is_some_and(|fit| fit.queued() == Some(0.0) && fit.queue_s >= LONG_QUEUE)
+    {
+        return Reading::Blind("the packets met no queue before they were lost");
     }
     let other = lost as f64 / packets as f64;
     Reading::measured(

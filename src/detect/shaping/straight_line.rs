@@ -13,7 +13,7 @@ pub(in crate::detect) const ABOUT: About = About {
 };
 
 pub(in crate::detect) fn read(case: &Case<'_>) -> Reading {
-    let Some(plateau) = &case.plateau else {
+    let Some(plateau) = case.plateau.filter(|plateau| plateau.packets > 0) else {
         return Reading::Blind("no QUIC transfer with a stretch at one rate");
     };
     Reading::measured(

@@ -45,7 +45,8 @@ pub(super) fn weigh(case: &Case<'_>, mechanism: Mechanism) -> Option<Finding> {
     let essential = match mechanism {
         Mechanism::Policing => {
             has("policing.bucket_agreement") && has("policing.beyond_chance")
-                || has("policing.straight_line") && has("policing.faster_start")
+                || (has("policing.straight_line") || has("policing.tight_bucket"))
+                    && has("policing.faster_start")
         }
         Mechanism::Shaping => {
             has("shaping.steady_service")

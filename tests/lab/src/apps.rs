@@ -264,6 +264,8 @@ fn request(step: &Step) -> [u8; REQUEST] {
         After::Fin => 2,
         After::LingerMidway => 3,
     };
+    b[1..3].copy_from_slice(&step.think_ms.to_le_bytes());
+    b[3] = step.lead;
     b[4..8].copy_from_slice(&step.up.to_le_bytes());
     b[8..12].copy_from_slice(&step.down.to_le_bytes());
     b[12..16].copy_from_slice(&step.down_chunk.to_le_bytes());
@@ -714,8 +716,20 @@ async fn call(flow: &Flow, seen: &mut Seen) -> Result<(), String> {
     let request = stun_request(&flow.service);
     for _ in 0..7 {
         let _ = socket.send(&request).await;
-        if let Ok(Ok(n)) = timeout(Duration::from_millis(wait), socket.recv(&mut buffer)).await {
-            answered = is_stun(&buffer[..n]);
+        // The far party may be heard before the answer is, where that was lost.
+        let answer = async {
+            loop {
+                let n = socket.recv(&mut buffer).await?;
+                if is_stun(&buffer[..n]) {
+                    return io::Result::Ok(());
+                }
+            }
+        };
+        answered = matches!(
+            timeout(Duration::from_millis(wait), answer).await,
+            Ok(Ok(()))
+        );
+        if answered {
             break;
         }
         wait = (wait * 2).min(4_000);
@@ -899,6 +913,10 @@ async fn serve(mut ch: Channel) -> io::Result<()> {
                 ch.more(16_384).await?;
             }
         }
+        sleep(Duration::from_millis(
+            u16::from_le_bytes([ask[1], ask[2]]).into(),
+        ))
+        .await;
         if ch.framing == Framing::Http {
             ch.write(
                 format!("HTTP/1.1 200 OK\r\nServer: nginx\r\nContent-Length: {down}\r\n\r\n")
@@ -910,9 +928,13 @@ async fn serve(mut ch: Channel) -> io::Result<()> {
         if chunk == 0 {
             ch.write(&body).await?;
         } else {
-            for part in body.chunks(chunk) {
+            let (lead, rest) = body.split_at(body.len().min(usize::from(ask[3]) * 4_096));
+            ch.write(lead).await?;
+            // By the clock, not by the sum of the pauses: a pace is a rate.
+            let mut next = tokio::time::interval(Duration::from_millis(u64::from(gap.max(1))));
+            for part in rest.chunks(chunk) {
+                next.tick().await;
                 ch.write(part).await?;
-                sleep(Duration::from_millis(u64::from(gap))).await;
             }
         }
         match ask[0] {
@@ -1021,6 +1043,7 @@ async fn listen(world: Arc<World>, index: usize, abrupt: bool) -> io::Result<()>
             .position(|f| f.client.port() == peer.port() && f.server == world.flows[index].server)
             .unwrap_or(index);
         conversations.spawn(async move {
+            sleep(Duration::from_millis(world.flows[which].slow_hello_ms)).await;
             let ch = accept(&world, &world.flows[which], tcp).await?;
             serve(ch).await
         });

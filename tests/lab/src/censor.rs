@@ -182,6 +182,11 @@ pub struct Done {
     pub passed_bytes_after: u64,
     pub armed_after_s: f64,
     pub last_after_s: f64,
+    /// When the first packet was dropped.
+    pub first_drop_s: Option<f64>,
+    /// Packets that came to the box that way since a rule was armed.
+    pub offered_up: u32,
+    pub offered_down: u32,
     /// Bytes down when the first packet was dropped.
     pub down_at_first_drop: Option<u64>,
     pub packets_at_first_drop: Option<u32>,
@@ -353,10 +358,12 @@ impl Censor {
                             .any(|name| contains(&t.first_up, name.as_bytes()))
                 }
             };
-            if !about {
+            // Residual blocking asks for the address alone.
+            let armed = &mut t.armed[index];
+            let blocked = t.done.residual && armed.fired;
+            if !about && !blocked {
                 continue;
             }
-            let armed = &mut t.armed[index];
             let mut trigger = false;
             if armed.since.is_none() {
                 let hello = t.hello_length;
@@ -542,6 +549,12 @@ impl Censor {
                 }
             }
         }
+        if t.done.armed {
+            match way {
+                Way::Up => t.done.offered_up += 1,
+                Way::Down => t.done.offered_down += 1,
+            }
+        }
         let size = payload.len() as u64;
         match (&verdict, way) {
             (Verdict::Drop(_), Way::Up) => t.done.dropped_up += 1,
@@ -551,6 +564,9 @@ impl Censor {
             (_, Way::Down) => t.done.passed_down += size,
         }
         if matches!(verdict, Verdict::Drop(_)) {
+            t.done
+                .first_drop_s
+                .get_or_insert(now.duration_since(begin).as_secs_f64());
             if way == Way::Down {
                 // What was dropped did not go that way, so far as byte triggers care: keep counting what was offered.
                 t.done.down_at_first_drop.get_or_insert(t.done.passed_down);

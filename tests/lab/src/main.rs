@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod apps;
+mod asserted;
 mod censor;
 mod packet;
 mod path;
@@ -132,6 +133,11 @@ fn work() -> Result<usize, String> {
                     s.name, s.family, s.mechanism, s.about
                 );
             }
+            let (guilty, innocent, fewest) = scenario::families(&scenarios);
+            println!(
+                "families: {guilty} guilty, {innocent} innocent, fewest points {fewest}; {} scenarios",
+                scenarios.len()
+            );
             return Ok(0);
         }
         "run" => {}
@@ -169,7 +175,7 @@ fn work() -> Result<usize, String> {
                     };
                     let name = s.name.clone();
                     let outcome = run::run(s).and_then(|recorded| {
-                        let wrong = truth::check(&recorded);
+                        let wrong = asserted::check(&recorded);
                         truth::write(&recorded, &o.out)
                             .map(|labels| (labels, wrong))
                             .map_err(|e| e.to_string())
@@ -211,6 +217,10 @@ fn work() -> Result<usize, String> {
     let (_, _, wrong) = result
         .into_inner()
         .map_err(|_| "a worker died".to_string())?;
+    let left = run::left_behind();
+    if !left.is_empty() {
+        return Err(format!("left behind: {}", left.join(", ")));
+    }
     println!(
         "lab: {total} scenarios in {:.0} s, {wrong} not as meant, written to {}",
         begin.elapsed().as_secs_f64(),

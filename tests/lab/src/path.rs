@@ -84,6 +84,11 @@ pub struct Counters {
     pub dropped: HashMap<&'static str, u32>,
     pub path_loss: u32,
     pub queue_drop: u32,
+    /// The longest that a packet waited for a link.
+    pub queue_ms_max: f64,
+    /// Packets made late on purpose, and packets held back by an outage.
+    pub reordered: u32,
+    pub held: u32,
     pub injected: u32,
     pub late_ms_max: f64,
     pub late_over_2ms: u32,
@@ -213,6 +218,7 @@ impl Router {
                     return None;
                 }
                 at = until;
+                self.out.counters.held += 1;
             }
         }
         if let Some((rate, queue)) = s.link {
@@ -221,6 +227,8 @@ impl Router {
                 self.out.counters.queue_drop += 1;
                 return None;
             }
+            let waited = free.duration_since(at).as_secs_f64() * 1000.0;
+            self.out.counters.queue_ms_max = self.out.counters.queue_ms_max.max(waited);
             at = free + Duration::from_secs_f64(bytes.len() as f64 * 8.0 / rate);
             l.busy = at;
         }
@@ -228,6 +236,7 @@ impl Router {
             (s.delay_ms * (1.0 + more_delay) + s.jitter_ms * self.random.r#gen::<f64>()) / 1000.0,
         );
         if s.reorder.0 > 0.0 && self.random.r#gen::<f64>() < s.reorder.0 {
+            self.out.counters.reordered += 1;
             return Some(
                 at + Duration::from_secs_f64(
                     self.random.gen_range(0.2..1.0) * s.reorder.1 / 1000.0,
@@ -256,6 +265,10 @@ impl Router {
             Way::Up => self.out.client.push(record),
             Way::Down => {
                 self.out.server.push(record);
+                if self.forgotten(&bytes, now) {
+                    *self.out.counters.dropped.entry("nat").or_default() += 1;
+                    return;
+                }
                 self.rebind(Way::Down, &mut bytes, now);
             }
         }
@@ -267,6 +280,15 @@ impl Router {
         if let Some(at) = self.travel(line, &mut bytes, now) {
             self.push(at, Stop::Box(way), bytes, false);
         }
+    }
+
+    /// Whether a packet goes to the port that a NAT has given up.
+    fn forgotten(&self, bytes: &[u8], now: Instant) -> bool {
+        packet::view(bytes).is_some_and(|v| {
+            self.rebinds
+                .iter()
+                .any(|r| v.target_port == r.client.port() && now >= self.begin + r.at)
+        })
     }
 
     fn rebind(&self, way: Way, bytes: &mut [u8], now: Instant) {

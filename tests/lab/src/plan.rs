@@ -71,6 +71,10 @@ pub struct Step {
     pub down: u32,
     pub down_chunk: u32,
     pub down_gap_ms: u32,
+    /// The server thinks so long before it answers.
+    pub think_ms: u16,
+    /// So many times 4 KiB of a paced answer are written at once, before the pace begins.
+    pub lead: u8,
     pub after: After,
     /// The client reads so many bytes at a time with a pause.
     pub slow_read: Option<(usize, u64)>,
@@ -91,6 +95,8 @@ pub fn step(name: &'static str, up: u32, down: u32) -> Step {
         up_gap_ms: 0,
         down_chunk: 0,
         down_gap_ms: 0,
+        think_ms: 0,
+        lead: 0,
         after: After::Nothing,
         slow_read: None,
         timeout: Duration::from_secs(12),
@@ -105,6 +111,15 @@ impl Step {
     }
     pub fn pace_down(mut self, chunk: u32, gap_ms: u32) -> Self {
         (self.down_chunk, self.down_gap_ms) = (chunk, gap_ms);
+        self
+    }
+    /// What a streaming server does: so many times 4 KiB at once, the rest at a pace.
+    pub fn lead(mut self, times: u8) -> Self {
+        self.lead = times;
+        self
+    }
+    pub fn think(mut self, ms: u16) -> Self {
+        self.think_ms = ms;
         self
     }
     pub fn pace_up(mut self, chunk: u32, gap_ms: u32) -> Self {
@@ -167,6 +182,8 @@ pub struct Flow {
     pub gives_up: bool,
     /// The far party of the call sends a packet now and then.
     pub muted: bool,
+    /// The server's program takes the connection so much later than its kernel does.
+    pub slow_hello_ms: u64,
 }
 
 impl Flow {

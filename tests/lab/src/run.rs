@@ -21,6 +21,9 @@ pub struct Recorded {
     pub seen: Vec<Seen>,
 }
 
+/// The one device of a namespace besides its loopback.
+const DEVICE: &str = "lab0";
+
 /// A namespace without a way out for the calling thread, with one TUN device that carries `addresses`.
 ///
 /// It has no name: the kernel takes it back with the thread, however the program ends.
@@ -31,7 +34,7 @@ fn namespace(
     settings: &[(&str, &str)],
 ) -> io::Result<SyncDevice> {
     unshare(CloneFlags::CLONE_NEWNET)?;
-    let device = DeviceBuilder::new().name("lab0").mtu(mtu).build_sync()?;
+    let device = DeviceBuilder::new().name(DEVICE).mtu(mtu).build_sync()?;
     device.set_nonblocking(true)?;
     let mut batch = String::from("link set lo up\nlink set lab0 up txqueuelen 2000\n");
     for address in addresses {
@@ -79,6 +82,35 @@ pub fn possible() -> Result<(), String> {
         .join()
         .map_err(|_| "the probe thread died".to_string())?
         .map_err(|e| format!("needs root, network namespaces, TUN and iproute2 ({e})"))
+}
+
+/// What a run has left in this process or on this machine: threads in namespaces, child processes, our device.
+pub fn left_behind() -> Vec<String> {
+    let namespace = |path: &str| std::fs::read_link(path).ok();
+    let here = namespace("/proc/self/ns/net");
+    let mut left = Vec::new();
+    for thread in std::fs::read_dir("/proc/self/task")
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        let folder = thread.path().display().to_string();
+        let there = namespace(&format!("{folder}/ns/net"));
+        if there.is_some() && there != here {
+            left.push(format!("a thread in {there:?}"));
+        }
+        let children = std::fs::read_to_string(format!("{folder}/children")).unwrap_or_default();
+        left.extend(
+            children
+                .split_whitespace()
+                .map(|child| format!("process {child}")),
+        );
+    }
+    let devices = std::fs::read_to_string("/proc/net/dev").unwrap_or_default();
+    if devices.contains(&format!("{DEVICE}:")) {
+        left.push(format!("interface {DEVICE}"));
+    }
+    left
 }
 
 type Side<T> = std::thread::JoinHandle<Result<T, String>>;

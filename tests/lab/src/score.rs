@@ -34,6 +34,8 @@ fn names(mechanism: &str) -> &'static [&'static str] {
         | "messenger_transport_drop" => &["hello_unanswered"],
         "drop_behind_hello_both" => &["hello_unanswered", "delayed_drop"],
         "freeze_16k" => &["stalled_after_bytes"],
+        "connection_limit" => &["connection_limit"],
+        "quic_behind_initial_drop" => &["quic_initial_unanswered", "delayed_drop"],
         "packet_budget" => &["stalled_after_bytes", "delayed_drop"],
         "list_update" => &["endpoint_killed"],
         "midstream_residual" => &["endpoint_killed", "delayed_drop", "stalled_after_bytes"],
@@ -143,6 +145,10 @@ fn findings(report: &Value) -> Vec<(String, &'static str, Value)> {
         let Some(kind) = finding["kind"].as_str().and_then(kind) else {
             continue;
         };
+        // What is only suspected accuses nobody.
+        if finding["level"] == "suspected" {
+            continue;
+        }
         let mut flows: BTreeSet<String> = flow(&finding["flow"]).into_iter().collect();
         flows.extend(
             finding["flow_ids"]
@@ -154,6 +160,19 @@ fn findings(report: &Value) -> Vec<(String, &'static str, Value)> {
         all.extend(flows.into_iter().map(|f| (f, kind, finding.clone())));
     }
     all
+}
+
+/// The weightiest of what a finding rests on, in the report's own order.
+fn evidence(finding: &Value) -> String {
+    finding["evidence"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|e| e["supports"] == Value::Bool(true))
+        .take(6)
+        .map(|e| format!("{} {}", e["rule"].as_str().unwrap_or("?"), e["value"]))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// Runs the analyzer over every capture of a folder and prints the tables. Gives the number of wrong accusations and misses.
@@ -210,6 +229,9 @@ pub fn run(folder: &Path, command: &str, jobs: usize, only: &[String]) -> Result
     let mut by_mechanism: BTreeMap<String, (u32, u32)> = BTreeMap::new();
     let mut descriptions: BTreeMap<String, (u32, u32)> = BTreeMap::new();
     let mut innocents: BTreeMap<String, (u32, u32)> = BTreeMap::new();
+    // By the contract's word for the mechanism, as said; and what was done against what was said.
+    let mut by_word: BTreeMap<String, Tally> = BTreeMap::new();
+    let mut confusion: BTreeMap<(String, String), u32> = BTreeMap::new();
     let (mut complaints, mut silent) = (Vec::new(), Vec::new());
     for capture in captures {
         let file = capture["file"].as_str().unwrap_or_default();
@@ -260,6 +282,8 @@ pub fn run(folder: &Path, command: &str, jobs: usize, only: &[String]) -> Result
                         .entry(format!("{kind} at the {vantage}"))
                         .or_default(),
                 );
+                change(by_kind.entry(format!("all at the {vantage}")).or_default());
+                change(by_kind.entry("all".into()).or_default());
             };
             if KINDS.contains(&truth)
                 && flow["decidable"] == Value::Bool(true)
@@ -276,6 +300,22 @@ pub fn run(folder: &Path, command: &str, jobs: usize, only: &[String]) -> Result
                     d.1 += 1;
                 }
                 tell(truth, &|t| if hit { t.right += 1 } else { t.missed += 1 });
+                let meant = names(mechanism).first().copied().unwrap_or_default();
+                let word = match got.get(truth) {
+                    None => "nothing",
+                    Some(finding) => finding["mechanism"].as_str().unwrap_or("?"),
+                };
+                if names(mechanism).contains(&word) {
+                    by_word.entry(word.into()).or_default().right += 1;
+                } else {
+                    by_word.entry(meant.into()).or_default().missed += 1;
+                    if hit {
+                        by_word.entry(word.into()).or_default().wrong += 1;
+                    }
+                }
+                *confusion
+                    .entry((format!("{truth} {meant}"), word.into()))
+                    .or_default() += 1;
                 let m = by_mechanism
                     .entry(format!("{truth} {mechanism} at the {vantage}"))
                     .or_default();
@@ -295,10 +335,24 @@ pub fn run(folder: &Path, command: &str, jobs: usize, only: &[String]) -> Result
                 .collect();
             for k in &wrong {
                 tell(k, &|t| t.wrong += 1);
+                let said = got.get(k).copied().unwrap_or(&Value::Null);
+                let word = said["mechanism"].as_str().unwrap_or("?");
+                by_word.entry(word.into()).or_default().wrong += 1;
+                *confusion
+                    .entry((format!("{truth} {mechanism}"), word.into()))
+                    .or_default() += 1;
                 complaints.push(format!(
-                    "wrong   {file} {} {mechanism}: {} is said to suffer {k}",
-                    flow["id"], flow["service"]
+                    "wrong   {file} {} {mechanism}: {} is said to suffer {k}, {word} at {}, for {}",
+                    flow["id"],
+                    flow["service"],
+                    said["score"],
+                    evidence(said)
                 ));
+            }
+            if truth == "none" && wrong.is_empty() {
+                *confusion
+                    .entry(("none".into(), "nothing".into()))
+                    .or_default() += 1;
             }
             if truth == "none" {
                 let i = innocents.entry(mechanism.to_string()).or_default();
@@ -310,6 +364,14 @@ pub fn run(folder: &Path, command: &str, jobs: usize, only: &[String]) -> Result
     println!("per flow");
     for (name, tally) in &by_kind {
         println!("  {}", tally.line(name));
+    }
+    println!("by the mechanism that was named");
+    for (name, tally) in &by_word {
+        println!("  {}", tally.line(name));
+    }
+    println!("what was done, and what was said of it");
+    for ((done, said), count) in &confusion {
+        println!("  {done:44} {said:28} {count:5}");
     }
     println!("found, by what was done");
     for (name, (hit, all)) in &by_mechanism {

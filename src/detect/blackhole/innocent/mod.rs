@@ -1,6 +1,7 @@
 //! Innocent causes of silence, each tested against facts.
 
 pub(in crate::detect) mod call_elsewhere;
+pub(in crate::detect) mod captive_portal;
 pub(in crate::detect) mod capture_end;
 pub(in crate::detect) mod capture_loss;
 pub(in crate::detect) mod client_offline;

@@ -1,11 +1,12 @@
 //! `pmtu_blackhole`: only large packets vanish.
 
 use crate::detect::blackhole::case::{Case, NO_CASE};
+use crate::detect::icmp;
 use crate::detect::rule::{About, Reading};
 use crate::facts::{CaptureFacts, FlowFacts};
 
 pub(in crate::detect) const ABOUT: About = About {
-    measures: "1 where every unanswered packet is larger than 1280 bytes and the peer reports a smaller one behind it as arrived (SACK)",
+    measures: "1 where every unanswered packet is larger than 1280 bytes and the peer reports a smaller one behind it as arrived (SACK) or a router says that it does not fit (ICMP)",
     why: "a tunnel with a small MTU drops what does not fit; the kernel recovers with smaller segments after some tries",
     innocent: &[],
     blind_to: "paths that drop small packets too",
@@ -25,8 +26,18 @@ pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Rea
     // RFC 8200, section 5: every IPv6 path carries 1280 bytes, and IPv4 tunnels are built for as much
     let large_only = case.tries.iter().all(|packet| packet.ip_length > 1280);
     let smaller_arrived = case.repeats.iter().any(|packet| packet.sack_high.is_some());
+    let told = icmp::errors(flow, case.silent()).any(|(error, _)| error == icmp::Error::TooBig);
+    // a packet as large that arrived before shows that the path carries it
+    let smallest = case.tries.iter().map(|packet| packet.ip_length).min();
+    let own = flow.detail.side(case.tries_from);
+    let passed = flow.detail.packets.iter().any(|packet| {
+        packet.direction == Some(case.tries_from)
+            && packet.payload > 0
+            && Some(packet.ip_length) >= smallest
+            && packet.seq_end() <= own.acked
+    });
     Reading::measured(
-        u32::from(large_only && smaller_arrived),
+        u32::from(large_only && !passed && (smaller_arrived || told)),
         case.frames(),
         format!("the largest unanswered packet has {largest} bytes"),
     )
@@ -40,6 +51,28 @@ mod tests {
     #[test]
     fn a_small_hello_fits_any_path() {
         let flow = Tale::new().handshake(40).hello().again(5).build(10);
+        assert_eq!(value(&measure(&flow, &around())), Some(0.0));
+    }
+
+    #[test]
+    fn a_full_segment_that_a_router_finds_too_big_fits() {
+        let tale = || Tale::new().handshake(40).ask(1448).again(4);
+        let flow = tale().icmp(3, 4, false).build(10);
+        assert_eq!(value(&measure(&flow, &around())), Some(1.0));
+        assert_eq!(value(&measure(&tale().build(10), &around())), Some(0.0));
+    }
+
+    #[test]
+    fn a_path_that_carried_as_large_a_packet_before_is_not_too_narrow() {
+        let mut flow = Tale::new()
+            .handshake(40)
+            .ask(1448)
+            .answer(900)
+            .ask(1448)
+            .sacked(2900)
+            .again(4)
+            .build(10);
+        flow.detail.client.acked = 1449;
         assert_eq!(value(&measure(&flow, &around())), Some(0.0));
     }
 

@@ -10,7 +10,8 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
         trigger,
         residual: None,
     };
-    let mut add = |name: &str,
+    let mut add = |family: &str,
+                   k: usize,
                    about: &'static str,
                    source: &'static str,
                    mechanism: &'static str,
@@ -18,20 +19,20 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
                    when: When,
                    named: bool,
                    act: Act| {
-        let h = hash(name, seed);
-        let mut kit = Kit::new(h, h.is_multiple_of(6));
+        let mut kit = Kit::new(family, k, seed);
         let service = kit.messenger();
         sessions(&mut kit, service, named, 3, 1.7, 11.0);
         kit.controls(3, 15.0);
         all.push(
-            scenario(kit, name, h, about)
+            scenario(kit, about)
                 .guilty("blackhole", mechanism, direction, when, act)
                 .from(source),
         );
     };
     for (k, named) in [(1, true), (2, false), (3, false)] {
         add(
-            &format!("bh_syn_drop_{k}"),
+            "bh_syn_drop",
+            k,
             "All SYNs to the messenger's addresses vanish; others work.",
             "OONI Telegram",
             "syn_drop_ip",
@@ -41,9 +42,10 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
             drop(true, true, 0, true),
         );
     }
-    for k in 1..=2 {
+    for k in 1..=3 {
         add(
-            &format!("bh_synack_drop_{k}"),
+            "bh_synack_drop",
+            k,
             "The SYN passes, its answer does not.",
             "B-SYN",
             "synack_drop_ip",
@@ -55,7 +57,8 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
     }
     for (k, named) in [(1, true), (2, true), (3, false)] {
         add(
-            &format!("bh_hello_up_{k}"),
+            "bh_hello_up",
+            k,
             "The hello and all behind it is dropped on the way up; the server repeats its SYN-ACK or waits.",
             "net4people 516",
             "drop_after_hello_up",
@@ -65,7 +68,8 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
             drop(true, false, 0, true),
         );
         add(
-            &format!("bh_hello_both_{k}"),
+            "bh_hello_both",
+            k,
             "TSPU SNI-IV: hello dropped, then both ways.",
             "IMC22",
             "drop_after_hello_both",
@@ -75,7 +79,8 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
             drop(true, true, 0, true),
         );
         add(
-            &format!("bh_hello_down_{k}"),
+            "bh_hello_down",
+            k,
             "The hello passes, nothing comes back.",
             "B-CHD",
             "drop_after_hello_down",
@@ -85,9 +90,10 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
             drop(false, true, 0, true),
         );
     }
-    for k in 1..=2 {
+    for k in 1..=3 {
         add(
-            &format!("bh_behind_hello_{k}"),
+            "bh_behind_hello",
+            k,
             "The hello passes, all behind it is dropped both ways.",
             "net4people 417",
             "drop_behind_hello_both",
@@ -97,7 +103,8 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
             drop(true, true, 0, false),
         );
         add(
-            &format!("bh_transport_{k}"),
+            "bh_transport",
+            k,
             "A messenger's own protocol is recognised by its first bytes and dropped.",
             "mtg 547",
             "messenger_transport_drop",
@@ -109,7 +116,8 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
     }
     for (k, after) in [(1, 5), (2, 7), (3, 12)] {
         add(
-            &format!("bh_delayed_{k}"),
+            "bh_delayed",
+            k,
             "TSPU SNI-II: a handful of packets pass after the hello, then both ways are dead.",
             "IMC22",
             "delayed_drop",
@@ -119,13 +127,14 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
             drop(true, true, after, false),
         );
     }
-    for k in 1..=2 {
+    for k in 1..=3 {
         add(
-            &format!("bh_appdata_{k}"),
+            "bh_appdata",
+            k,
             "The handshake passes, the first application data does not.",
             "mtg 547",
             "drop_first_appdata",
-            if k == 1 { "up" } else { "both" },
+            if k == 2 { "both" } else { "up" },
             When::BehindHello(130),
             true,
             drop(true, k == 2, 0, true),
@@ -133,7 +142,8 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
     }
 
     // Freezes: a download that stops.
-    let freeze = |name: &str,
+    let freeze = |family: &str,
+                  k: usize,
                   about: &'static str,
                   source: &'static str,
                   mechanism: &'static str,
@@ -141,8 +151,7 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
                   when: When,
                   act: Act,
                   named: bool| {
-        let h = hash(name, seed);
-        let mut kit = Kit::new(h, false);
+        let mut kit = Kit::new(family, k, seed);
         let service = kit.messenger();
         sessions(&mut kit, service, named, 3, 1.1, 13.0);
         for f in &mut kit.flows {
@@ -152,13 +161,14 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
             ];
         }
         kit.controls(3, 15.0);
-        scenario(kit, name, h, about)
+        scenario(kit, about)
             .guilty("blackhole", mechanism, direction, when, act)
             .from(source)
     };
     for (k, n) in [(1, 16_000), (2, 18_500), (3, 20_400)] {
         all.push(freeze(
-            &format!("bh_freeze16k_{k}"),
+            "bh_freeze16k",
+            k,
             "2025: after 16-20 KB down nothing more arrives.",
             "Cloudflare 2025-06-26; net4people 490",
             "freeze_16k",
@@ -170,7 +180,8 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
     }
     for (k, n) in [(1, 25), (2, 25), (3, 22)] {
         all.push(freeze(
-            &format!("bh_budget_{k}"),
+            "bh_budget",
+            k,
             "A budget of packets over both directions, then silence.",
             "dpich",
             "packet_budget",
@@ -183,14 +194,12 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
 
     // Living sessions: some die at once, others go on.
     for k in 1..=3 {
-        let name = format!("bh_list_update_{k}");
-        let h = hash(&name, seed);
-        let mut kit = Kit::new(h, k == 2);
+        let mut kit = Kit::new("bh_list_update", k, seed);
         let service = kit.messenger();
         let transport = kit.native(service);
         let mut first = kit.flow(service, transport, 0.4);
         let (server, name_of) = (first.server, first.sni.clone());
-        for n in 0..3 + k {
+        for n in 0..3 + k as u32 {
             let mut flow = if n == 0 {
                 first.clone()
             } else {
@@ -208,8 +217,6 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
         kit.controls(3, 17.0);
         let mut s = scenario(
             kit,
-            &name,
-            h,
             "An address list arrives: all living sessions to one server die together, without a trigger.",
         );
         (s.family, s.mechanism, s.direction, s.source) =
@@ -221,10 +228,8 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
         ));
         all.push(s);
     }
-    for k in 1..=2 {
-        let name = format!("bh_midstream_{k}");
-        let h = hash(&name, seed);
-        let mut kit = Kit::new(h, false);
+    for k in 1..=3 {
+        let mut kit = Kit::new("bh_midstream", k, seed);
         let service = kit.messenger();
         let transport = kit.tls();
         for n in 0..3 {
@@ -242,15 +247,13 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
         kit.controls(3, 16.0);
         let mut s = scenario(
             kit,
-            &name,
-            h,
             "Sessions talk for seconds, then are dropped both ways for good.",
         );
         (s.family, s.mechanism, s.direction, s.source) =
             ("blackhole", "midstream_residual", Some("both"), "IMC22");
         s.rules.push(Rule::new(
             s.target_addresses(),
-            When::At(Duration::from_secs_f64(4.0 + f64::from(k))),
+            When::At(Duration::from_secs_f64(4.0 + k as f64)),
             Act::Drop {
                 up: true,
                 down: true,
@@ -261,10 +264,8 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
         ));
         all.push(s);
     }
-    for k in 1..=2 {
-        let name = format!("bh_residual_syn_{k}");
-        let h = hash(&name, seed);
-        let mut kit = Kit::new(h, false);
+    for k in 1..=3 {
+        let mut kit = Kit::new("bh_residual_syn", k, seed);
         let service = kit.messenger();
         sessions(&mut kit, service, true, 4, 3.2, 9.0);
         let server = kit.flows[0].server;
@@ -272,13 +273,11 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
             f.server = server;
         }
         kit.controls(3, 19.0);
-        all.push(scenario(kit, &name, h, "The first hello is dropped, and then for a minute every SYN to that address and port.").guilty("blackhole", "residual_syn_drop", "both", When::Hello,
+        all.push(scenario(kit, "The first hello is dropped, and then for a minute every SYN to that address and port.").guilty("blackhole", "residual_syn_drop", "both", When::Hello,
             Act::Drop { up: true, down: true, after: 0, trigger: true, residual: Some(Duration::from_secs(60)) }).from("SIGCOMM23; IMC22"));
     }
-    for k in 1..=2 {
-        let name = format!("bh_limit_{k}");
-        let h = hash(&name, seed);
-        let mut kit = Kit::new(h, false);
+    for k in 1..=3 {
+        let mut kit = Kit::new("bh_limit", k, seed);
         let service = kit.messenger();
         sessions(&mut kit, service, true, 6, 0.15, 10.0);
         let server = kit.flows[0].server;
@@ -294,8 +293,6 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
         all.push(
             scenario(
                 kit,
-                &name,
-                h,
                 "Of parallel hellos to one server a few are answered, the others stall.",
             )
             .guilty(

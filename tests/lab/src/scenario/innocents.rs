@@ -22,14 +22,9 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
             kit.flows.push(flow);
         }
     }
-    let start = |name: &str, ipv6: bool| {
-        let h = hash(name, seed);
-        (Kit::new(h, ipv6), h)
-    };
 
     for k in 1..=3 {
-        let name = format!("ng_clean_{k}");
-        let (mut kit, h) = start(&name, k == 2);
+        let mut kit = Kit::new("ng_clean", k, seed);
         mixed(&mut kit, 5, 5.0, 60_000);
         calls(&mut kit, "whatsapp", 3, 5.0);
         for f in &mut kit.flows {
@@ -42,13 +37,8 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
         http.steps = vec![step("down", 0, 30_000), step("down", 0, 9_000)];
         kit.flows.push(http);
         kit.controls(2, 5.0);
-        let s = scenario(
-            kit,
-            &name,
-            h,
-            "Ordinary use of several messengers, nothing wrong.",
-        )
-        .innocent("clean");
+        let s =
+            scenario(kit, "Ordinary use of several messengers, nothing wrong.").innocent("clean");
         let s = match k {
             1 => s
                 .damaged(
@@ -106,18 +96,15 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
         all.push(s);
     }
     for (k, p) in [(1, 0.01), (2, 0.02), (3, 0.03)] {
-        let name = format!("ng_loss_{k}");
-        let (mut kit, h) = start(&name, false);
+        let mut kit = Kit::new("ng_loss", k, seed);
         mixed(&mut kit, 4, 6.0, 220_000);
         kit.controls(3, 7.0);
-        let mut s =
-            scenario(kit, &name, h, "Random loss of 1-3 % for everybody.").innocent("random_loss");
+        let mut s = scenario(kit, "Random loss of 1-3 % for everybody.").innocent("random_loss");
         s.set_loss(p);
         all.push(s);
     }
-    for k in 1..=2 {
-        let name = format!("ng_linger_{k}");
-        let (mut kit, h) = start(&name, k == 2);
+    for k in 1..=3 {
+        let mut kit = Kit::new("ng_linger", k, seed);
         mixed(&mut kit, 4, 1.0, 20_000);
         for f in &mut kit.flows {
             f.steps.push(step("echo", 300, 1_500).after(if k == 1 {
@@ -136,17 +123,12 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
         }
         kit.controls(2, 4.0);
         all.push(
-            scenario(
-                kit,
-                &name,
-                h,
-                "The server closes with SO_LINGER 0: a real reset.",
-            )
-            .innocent("server_linger_rst"),
+            scenario(kit, "The server closes with SO_LINGER 0: a real reset.")
+                .innocent("server_linger_rst"),
         );
     }
-    {
-        let (mut kit, h) = start("ng_client_abort", false);
+    for k in 1..=3 {
+        let mut kit = Kit::new("ng_client_abort", k, seed);
         mixed(&mut kit, 4, 1.0, 20_000);
         for (k, f) in kit.flows.iter_mut().enumerate() {
             if k % 2 == 0 {
@@ -161,16 +143,13 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
         all.push(
             scenario(
                 kit,
-                "ng_client_abort",
-                h,
                 "The client aborts, at the end or in the middle of a download.",
             )
             .innocent("client_abort"),
         );
     }
-    for k in 1..=2 {
-        let name = format!("ng_refused_{k}");
-        let (mut kit, h) = start(&name, k == 2);
+    for k in 1..=3 {
+        let mut kit = Kit::new("ng_refused", k, seed);
         let service = kit.messenger();
         for n in 0..3 {
             let mut flow = kit.flow(service, Transport::Tls13, 0.5 + f64::from(n));
@@ -185,18 +164,12 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
         }
         kit.controls(2, 4.0);
         all.push(
-            scenario(
-                kit,
-                &name,
-                h,
-                "A port that nobody listens on answers with a reset.",
-            )
-            .innocent("refused_port_sibling"),
+            scenario(kit, "A port that nobody listens on answers with a reset.")
+                .innocent("refused_port_sibling"),
         );
     }
-    for k in 1..=2 {
-        let name = format!("ng_restart_{k}");
-        let (mut kit, h) = start(&name, false);
+    for k in 1..=3 {
+        let mut kit = Kit::new("ng_restart", k, seed);
         let service = kit.messenger();
         let transport = kit.tls();
         for n in 0..4 {
@@ -220,8 +193,6 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
         kit.controls(2, 8.0);
         let mut s = scenario(
             kit,
-            &name,
-            h,
             "The server restarts: it resets everybody and is back in a second.",
         )
         .innocent("server_restart");
@@ -232,9 +203,8 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
         });
         all.push(s);
     }
-    for k in 1..=2 {
-        let name = format!("ng_lb_idle_{k}");
-        let (mut kit, h) = start(&name, k == 2);
+    for k in 1..=3 {
+        let mut kit = Kit::new("ng_lb_idle", k, seed);
         let service = kit.messenger();
         for n in 0..3 {
             let transport = kit.tls();
@@ -251,10 +221,10 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
         }
         let addresses = kit.flows.iter().map(|f| f.server.ip()).collect();
         kit.controls(2, 63.0);
-        let mut s = scenario(kit, &name, h, "A load balancer forgets idle sessions after a minute and resets them, with its own TTL.").innocent("lb_idle_rst");
+        let mut s = scenario(kit, "A load balancer forgets idle sessions after a minute and resets them, with its own TTL.").innocent("lb_idle_rst");
         let f = Forgery {
             flags: RST,
-            hop_limit: HopLimit::Own(255),
+            hop_limit: HopLimit::Own([255, 64, 128][k - 1]),
             ip_id: if k == 1 { IpId::Zero } else { IpId::Random },
             ..Forgery::default()
         };
@@ -272,8 +242,8 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
         s.rules.push(rule);
         all.push(s);
     }
-    {
-        let (mut kit, h) = start("ng_nat_idle", false);
+    for k in 1..=3 {
+        let mut kit = Kit::new("ng_nat_idle", k, seed);
         let service = kit.messenger();
         for n in 0..2 {
             let transport = kit.tls();
@@ -297,8 +267,6 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
         kit.controls(2, 58.0);
         let mut s = scenario(
             kit,
-            "ng_nat_idle",
-            h,
             "A NAT forgets a session idle for 45 s; its packets go nowhere, a new session works.",
         )
         .innocent("nat_idle_drop");
@@ -317,9 +285,8 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
         s.rules.push(rule);
         all.push(s);
     }
-    for k in 1..=2 {
-        let name = format!("ng_dead_host_{k}");
-        let (mut kit, h) = start(&name, k == 2);
+    for k in 1..=3 {
+        let mut kit = Kit::new("ng_dead_host", k, seed);
         let service = kit.messenger();
         for n in 0..3 {
             let transport = kit.tls();
@@ -338,34 +305,31 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
         all.push(
             scenario(
                 kit,
-                &name,
-                h,
                 "One address of the service is dead, its neighbours live.",
             )
             .innocent("dead_host_sibling"),
         );
     }
-    for (k, kbps) in [(1, 700.0), (2, 1500.0)] {
-        let name = format!("ng_congestion_{k}");
-        let (mut kit, h) = start(&name, false);
+    for (k, kbps) in [(1, 700.0), (2, 1500.0), (3, 1000.0)] {
+        let mut kit = Kit::new("ng_congestion", k, seed);
         mixed(&mut kit, 4, 6.0, 200_000);
         kit.controls(3, 7.0);
-        let mut s =
-            scenario(kit, &name, h, "A narrow link that all flows share.").innocent("congestion");
+        let mut s = scenario(kit, "A narrow link that all flows share.").innocent("congestion");
         s.way.box_to_client.link = Some((kbps * 1000.0, 24_000.0));
         s.way.client_to_box.link = Some((kbps * 600.0, 24_000.0));
         s.rate_kbps = Some(kbps);
         all.push(s);
     }
-    for (k, kbps) in [(1, 800.0), (2, 2000.0)] {
-        let name = format!("ng_bufferbloat_{k}");
-        let (mut kit, h) = start(&name, false);
-        mixed(&mut kit, 4, 6.0, 220_000);
+    for (k, kbps, bytes) in [
+        (1, 800.0, 220_000),
+        (2, 2000.0, 600_000),
+        (3, 1200.0, 360_000),
+    ] {
+        let mut kit = Kit::new("ng_bufferbloat", k, seed);
+        mixed(&mut kit, 4, 6.0, bytes);
         kit.controls(3, 7.0);
         let mut s = scenario(
             kit,
-            &name,
-            h,
             "A link with a queue of a second or more, shared by all.",
         )
         .innocent("bufferbloat");
@@ -374,39 +338,34 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
         s.rate_kbps = Some(kbps);
         all.push(s);
     }
-    for (k, share, late) in [(1, 0.05, 8.0), (2, 0.15, 25.0)] {
-        let name = format!("ng_reorder_{k}");
-        let (mut kit, h) = start(&name, false);
+    for (k, share, late) in [(1, 0.05, 8.0), (2, 0.15, 25.0), (3, 0.02, 60.0)] {
+        let mut kit = Kit::new("ng_reorder", k, seed);
         mixed(&mut kit, 4, 4.0, 150_000);
         kit.controls(2, 5.0);
-        let mut s =
-            scenario(kit, &name, h, "A share of the packets comes late.").innocent("reordering");
+        let mut s = scenario(kit, "A share of the packets comes late.").innocent("reordering");
         s.way.box_to_client.reorder = (share, late);
         s.way.client_to_box.reorder = (share, late);
         all.push(s);
     }
-    for k in 1..=2 {
-        let name = format!("ng_slow_reader_{k}");
-        let (mut kit, h) = start(&name, k == 2);
+    for k in 1..=3 {
+        let mut kit = Kit::new("ng_slow_reader", k, seed);
         let service = kit.messenger();
         for n in 0..2 {
             let transport = kit.tls();
             let mut flow = kit.flow(service, transport, 0.4 + 0.4 * f64::from(n));
             flow.receive_buffer = Some(8_192);
-            let mut read = step("down", 200, 240_000).within(14.0);
-            read.slow_read = Some((3_000, if k == 1 { 120 } else { 400 }));
+            let mut read = step("down", 200, [240_000, 90_000, 160_000][k - 1]).within(24.0);
+            read.slow_read = Some((3_000, [120, 400, 200][k - 1]));
             flow.steps = vec![read];
             kit.flows.push(flow);
         }
         kit.controls(2, 10.0);
         all.push(
-            scenario(kit, &name, h, "The client reads slowly; the window closes.")
-                .innocent("slow_reader"),
+            scenario(kit, "The client reads slowly; the window closes.").innocent("slow_reader"),
         );
     }
     for (k, chunk, gap) in [(1, 1_625, 100), (2, 6_400, 100), (3, 650, 40)] {
-        let name = format!("ng_app_limited_{k}");
-        let (mut kit, h) = start(&name, k == 3);
+        let mut kit = Kit::new("ng_app_limited", k, seed);
         let service = kit.messenger();
         for n in 0..2 {
             let transport = kit.native(service);
@@ -422,18 +381,13 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
             kit.flows.push(flow);
         }
         kit.controls(2, 9.0);
-        let mut s = scenario(
-            kit,
-            &name,
-            h,
-            "The sender paces itself: a constant bit rate.",
-        )
-        .innocent("app_limited");
+        let mut s =
+            scenario(kit, "The sender paces itself: a constant bit rate.").innocent("app_limited");
         s.rate_kbps = Some(f64::from(chunk) * 8.0 / f64::from(gap));
         all.push(s);
     }
-    {
-        let (mut kit, h) = start("ng_tls_alert", false);
+    for k in 1..=3 {
+        let mut kit = Kit::new("ng_tls_alert", k, seed);
         let service = kit.messenger();
         for n in 0..3 {
             let transport = kit.tls();
@@ -444,17 +398,11 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
         }
         kit.controls(2, 4.0);
         all.push(
-            scenario(
-                kit,
-                "ng_tls_alert",
-                h,
-                "The server refuses the name with a TLS alert.",
-            )
-            .innocent("tls_alert"),
+            scenario(kit, "The server refuses the name with a TLS alert.").innocent("tls_alert"),
         );
     }
-    {
-        let (mut kit, h) = start("ng_half_close", false);
+    for k in 1..=3 {
+        let mut kit = Kit::new("ng_half_close", k, seed);
         for n in 0..3 {
             let service = kit.messenger();
             let transport = kit.tls();
@@ -466,17 +414,11 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
         }
         kit.controls(2, 4.0);
         all.push(
-            scenario(
-                kit,
-                "ng_half_close",
-                h,
-                "The client closes its side and goes on reading.",
-            )
-            .innocent("half_close"),
+            scenario(kit, "The client closes its side and goes on reading.").innocent("half_close"),
         );
     }
-    {
-        let (mut kit, h) = start("ng_port_reuse", false);
+    for k in 1..=3 {
+        let mut kit = Kit::new("ng_port_reuse", k, seed);
         for n in 0..3 {
             let service = kit.messenger();
             let transport = kit.tls();
@@ -491,16 +433,13 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
         all.push(
             scenario(
                 kit,
-                "ng_port_reuse",
-                h,
                 "The client uses the same port twice; the first session was aborted.",
             )
             .innocent("port_reuse"),
         );
     }
-    for k in 1..=2 {
-        let name = format!("ng_pmtu_{k}");
-        let (mut kit, h) = start(&name, false);
+    for k in 1..=3 {
+        let mut kit = Kit::new("ng_pmtu", k, seed);
         for n in 0..3 {
             let service = kit.messenger();
             let mut flow = kit.flow(service, Transport::Tls13, 0.4 + 0.4 * f64::from(n));
@@ -522,33 +461,30 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
                 f.hello.clone()
             };
         }
-        let mut s = scenario(kit, &name, h, "Uplink packets above 1400 bytes vanish without a word; a big hello meets it and the kernel recovers.").innocent("pmtu_blackhole");
+        let mut s = scenario(kit, "Uplink packets above 1300 to 1452 bytes vanish without a word; a big hello meets it and the kernel recovers.").innocent("pmtu_blackhole");
         (s.mtu_probing, s.mtu) = (true, 1500);
-        s.way.box_to_server.largest = Some(if k == 1 { 1_400 } else { 1_452 });
+        s.way.box_to_server.largest = Some([1_400, 1_452, 1_300][k - 1]);
         all.push(s);
     }
-    for k in 1..=2 {
-        let name = format!("ng_handover_{k}");
-        let (mut kit, h) = start(&name, false);
+    for k in 1..=3 {
+        let mut kit = Kit::new("ng_handover", k, seed);
         mixed(&mut kit, 4, 9.0, 80_000);
         kit.controls(2, 10.0);
         let mut s = scenario(
             kit,
-            &name,
-            h,
-            "Two seconds without radio for every flow, then all go on.",
+            "Two to four seconds without radio for every flow, then all go on.",
         )
         .innocent("handover");
         let outage = Some((
             Duration::from_secs(3),
-            Duration::from_secs_f64(2.0 + f64::from(k)),
-            k == 1,
+            Duration::from_secs_f64(1.0 + k as f64),
+            k != 2,
         ));
         (s.way.client_to_box.outage, s.way.box_to_client.outage) = (outage, outage);
         all.push(s);
     }
-    {
-        let (mut kit, h) = start("ng_fast_open", false);
+    for k in 1..=3 {
+        let mut kit = Kit::new("ng_fast_open", k, seed);
         for n in 0..3 {
             let service = kit.messenger();
             let transport = kit.tls();
@@ -559,17 +495,11 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
         }
         kit.controls(2, 4.0);
         all.push(
-            scenario(
-                kit,
-                "ng_fast_open",
-                h,
-                "TCP Fast Open: the hello travels in the SYN.",
-            )
-            .innocent("fast_open"),
+            scenario(kit, "TCP Fast Open: the hello travels in the SYN.").innocent("fast_open"),
         );
     }
-    {
-        let (mut kit, h) = start("ng_nat_rebind", false);
+    for k in 1..=3 {
+        let mut kit = Kit::new("ng_nat_rebind", k, seed);
         let mut rebinds = Vec::new();
         for n in 0..2 {
             let mut flow = kit.flow(
@@ -592,18 +522,13 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
             kit.flows.push(flow);
         }
         kit.controls(2, 6.0);
-        let mut s = scenario(
-            kit,
-            "ng_nat_rebind",
-            h,
-            "A NAT gives a living QUIC flow another port.",
-        )
-        .innocent("nat_rebinding");
+        let mut s =
+            scenario(kit, "A NAT gives a living QUIC flow another port.").innocent("nat_rebinding");
         s.rebinds = rebinds;
         all.push(s);
     }
-    {
-        let (mut kit, h) = start("ng_keepalive", false);
+    for k in 1..=3 {
+        let mut kit = Kit::new("ng_keepalive", k, seed);
         for n in 0..3 {
             let service = kit.messenger();
             let transport = kit.native(service);
@@ -618,18 +543,10 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
             kit.flows.push(flow);
         }
         kit.controls(2, 30.0);
-        all.push(
-            scenario(
-                kit,
-                "ng_keepalive",
-                h,
-                "Long sessions with pushes and keep-alives.",
-            )
-            .innocent("long_idle"),
-        );
+        all.push(scenario(kit, "Long sessions with pushes and keep-alives.").innocent("long_idle"));
     }
-    {
-        let (mut kit, h) = start("ng_small_page", false);
+    for k in 1..=3 {
+        let mut kit = Kit::new("ng_small_page", k, seed);
         for n in 0..4 {
             let service = kit.messenger();
             let transport = kit.tls();
@@ -644,54 +561,47 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
         }
         kit.controls(2, 10.0);
         all.push(
-            scenario(
-                kit,
-                "ng_small_page",
-                h,
-                "Answers that end near 16 KB, then a quiet session.",
-            )
-            .innocent("small_page"),
+            scenario(kit, "Answers that end near 16 KB, then a quiet session.")
+                .innocent("small_page"),
         );
     }
-    {
-        let (mut kit, h) = start("ng_call", false);
-        calls(&mut kit, "whatsapp", 4, 8.0);
-        calls(&mut kit, "telegram", 2, 8.0);
+    for k in 1..=3 {
+        let mut kit = Kit::new("ng_call", k, seed);
+        for (service, relays) in [("whatsapp", 4), ("telegram", 2), ("signal", 3)]
+            .into_iter()
+            .cycle()
+            .skip(k)
+            .take(2)
+        {
+            calls(&mut kit, service, relays, 8.0);
+        }
         for f in &mut kit.flows {
             f.target = false;
         }
         kit.controls(2, 9.0);
         let mut s = scenario(
             kit,
-            "ng_call",
-            h,
             "Calls that work; several relays are asked and one is used.",
         )
         .innocent("call");
-        s.set_loss(0.01);
+        s.set_loss([0.01, 0.0, 0.02][k - 1]);
         all.push(s);
     }
-    {
-        let (mut kit, h) = start("ng_far", false);
+    for k in 1..=3 {
+        let mut kit = Kit::new("ng_far", k, seed);
         mixed(&mut kit, 5, 5.0, 100_000);
         kit.controls(2, 6.0);
-        let mut s = scenario(kit, "ng_far", h, "A path of 250 ms with jitter.").innocent("far");
-        s.set_rtt(250.0);
+        let mut s = scenario(kit, "A path of 180 to 250 ms with jitter.").innocent("far");
+        s.set_rtt([180.0, 250.0, 220.0][k - 1]);
         for stretch in s.stretches() {
             stretch.jitter_ms = 6.0;
         }
         s.jitter_ms = 12.0;
         all.push(s);
     }
-    for k in 1..=2 {
-        let name = format!("ng_ice_{k}");
-        let (mut kit, h) = start(&name, false);
-        calls(
-            &mut kit,
-            if k == 1 { "telegram" } else { "whatsapp" },
-            2,
-            8.0,
-        );
+    for k in 1..=3 {
+        let mut kit = Kit::four("ng_ice", k, seed);
+        calls(&mut kit, ["telegram", "whatsapp", "signal"][k - 1], 2, 8.0);
         for f in &mut kit.flows {
             f.target = false;
         }
@@ -712,10 +622,10 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
             kit.flows.push(pair);
         }
         kit.controls(2, 9.0);
-        all.push(scenario(kit, &name, h, "A call over a relay; the direct pairs to the peer stay unanswered, as usual behind NATs.").innocent("call"));
+        all.push(scenario(kit, "A call over a relay; the direct pairs to the peer stay unanswered, as usual behind NATs.").innocent("call"));
     }
-    {
-        let (mut kit, h) = start("ng_happy_eyeballs", false);
+    for k in 1..=3 {
+        let mut kit = Kit::new("ng_happy_eyeballs", k, seed);
         for n in 0..3 {
             let service = kit.messenger();
             let mut winner = kit.flow(service, Transport::Tls13, 0.4 + 0.6 * f64::from(n));
@@ -730,15 +640,13 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
         all.push(
             scenario(
                 kit,
-                "ng_happy_eyeballs",
-                h,
                 "Two attempts race; the loser is dropped right after its SYN-ACK.",
             )
             .innocent("clean"),
         );
     }
-    {
-        let (mut kit, h) = start("ng_server_fin", false);
+    for k in 1..=3 {
+        let mut kit = Kit::new("ng_server_fin", k, seed);
         for _ in 0..4 {
             let service = kit.messenger();
             let transport = kit.native(service);
@@ -752,10 +660,10 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
             kit.flows.push(flow);
         }
         kit.controls(2, 4.0);
-        all.push(scenario(kit, "ng_server_fin", h, "The server closes after its answer; the client speaks once more and meets a closed socket.").innocent("server_fin"));
+        all.push(scenario(kit, "The server closes after its answer; the client speaks once more and meets a closed socket.").innocent("server_fin"));
     }
-    {
-        let (mut kit, h) = start("ng_no_quic", false);
+    for k in 1..=3 {
+        let mut kit = Kit::new("ng_no_quic", k, seed);
         let mut flow = kit.flow("ya.ru", Transport::Quic, 0.5);
         (flow.listens, flow.innocent) = (false, "quic_refused");
         flow.connect_timeout = Duration::from_secs(5);
@@ -772,39 +680,29 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
         all.push(
             scenario(
                 kit,
-                "ng_no_quic",
-                h,
                 "A site without HTTP/3: its host refuses the port with ICMP.",
             )
             .innocent("clean"),
         );
     }
-    for k in 1..=2 {
-        let name = format!("ng_bursty_{k}");
-        let (mut kit, h) = start(&name, k == 2);
+    for k in 1..=3 {
+        let mut kit = Kit::new("ng_bursty", k, seed);
         let service = kit.messenger();
         for n in 0..2 {
             let transport = kit.tls();
             let mut flow = kit.flow(service, transport, 0.4 + 0.4 * f64::from(n));
             flow.steps = (0..6)
-                .map(|_| step("segment", 250, if k == 1 { 48_000 } else { 90_000 }).wait(1_400))
+                .map(|_| step("segment", 250, [48_000, 90_000, 150_000][k - 1]).wait(1_400))
                 .collect();
             kit.flows.push(flow);
         }
         kit.controls(2, 9.0);
         all.push(
-            scenario(
-                kit,
-                &name,
-                h,
-                "Segments on a timer, as video players fetch them.",
-            )
-            .innocent("bursty"),
+            scenario(kit, "Segments on a timer, as video players fetch them.").innocent("bursty"),
         );
     }
-    for (k, kbps) in [(1, 1_000.0), (2, 2_000.0)] {
-        let name = format!("ng_plan_{k}");
-        let (mut kit, h) = start(&name, false);
+    for (k, kbps) in [(1, 1_000.0), (2, 2_000.0), (3, 1_400.0)] {
+        let mut kit = Kit::new("ng_plan", k, seed);
         mixed(&mut kit, 3, 7.0, 260_000);
         for (n, site) in ["vk.com", "ya.ru", "ozon.ru"].iter().enumerate() {
             let mut flow = kit.flow(site, Transport::Tls13, 0.5 + 0.3 * n as f64);
@@ -812,13 +710,8 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
             flow.steps = vec![step("down", 300, 300_000).within(25.0)];
             kit.flows.push(flow);
         }
-        let mut s = scenario(
-            kit,
-            &name,
-            h,
-            "The subscriber's plan: one token bucket for all.",
-        )
-        .innocent("plan_policer");
+        let mut s = scenario(kit, "The subscriber's plan: one token bucket for all.")
+            .innocent("plan_policer");
         let mut rule = Rule::new(
             Who::All,
             When::Syn,
@@ -838,45 +731,38 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
         }
         all.push(s);
     }
-    {
-        let (mut kit, h) = start("ng_loss_burst", false);
+    for k in 1..=3 {
+        let mut kit = Kit::new("ng_loss_burst", k, seed);
         mixed(&mut kit, 4, 6.0, 120_000);
         kit.controls(2, 7.0);
-        let mut s = scenario(kit, "ng_loss_burst", h, "Everything is lost for 700 ms.")
-            .innocent("loss_burst");
+        let mut s = scenario(kit, "Everything is lost for 550 to 1050 ms.").innocent("loss_burst");
         let outage = Some((
             Duration::from_secs_f64(2.4),
-            Duration::from_millis(700),
+            Duration::from_millis(300 + 250 * k as u64),
             false,
         ));
         (s.way.client_to_box.outage, s.way.box_to_client.outage) = (outage, outage);
         all.push(s);
     }
-    {
-        let (mut kit, h) = start("ng_cut_hello", false);
+    for k in 1..=3 {
+        let mut kit = Kit::new("ng_cut_hello", k, seed);
         mixed(&mut kit, 5, 2.0, 20_000);
         kit.controls(2, 2.0);
         all.push(
-            scenario(
-                kit,
-                "ng_cut_hello",
-                h,
-                "The capture ends right after the last hello.",
-            )
-            .innocent("clean")
-            .damaged(
-                "cut",
-                Damage {
-                    ends_at_hello: true,
-                    ..Damage::default()
-                },
-            ),
+            scenario(kit, "The capture ends right after the last hello.")
+                .innocent("clean")
+                .damaged(
+                    "cut",
+                    Damage {
+                        ends_at_hello: true,
+                        ..Damage::default()
+                    },
+                ),
         );
     }
-    for k in 1..=2 {
-        let name = format!("ng_one_way_call_{k}");
-        let (mut kit, h) = start(&name, false);
-        calls(&mut kit, if k == 1 { "whatsapp" } else { "signal" }, 2, 9.0);
+    for k in 1..=3 {
+        let mut kit = Kit::new("ng_one_way_call", k, seed);
+        calls(&mut kit, ["whatsapp", "signal", "telegram"][k - 1], 2, 9.0);
         for f in &mut kit.flows {
             f.target = false;
             f.muted = true;
@@ -885,8 +771,6 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
         all.push(
             scenario(
                 kit,
-                &name,
-                h,
                 "The far party is muted: a comfort packet now and then.",
             )
             .innocent("call_muted"),

@@ -11,9 +11,7 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
         residual: None,
     };
     for (k, service) in ["whatsapp", "telegram", "signal"].iter().enumerate() {
-        let name = format!("bh_stun_{}", k + 1);
-        let h = hash(&name, seed);
-        let mut kit = Kit::new(h, k == 1);
+        let mut kit = Kit::new("bh_stun", k + 1, seed);
         calls(&mut kit, service, 4, 8.0);
         kit.controls(3, 15.0);
         let (act, direction) = if k == 2 {
@@ -22,7 +20,7 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
             (drop(true, true, 0, true), "both")
         };
         all.push(
-            scenario(kit, &name, h, "Relay requests go unanswered.")
+            scenario(kit, "Relay requests go unanswered.")
                 .guilty("blackhole", "stun_drop", direction, When::Syn, act)
                 .from("zapret-openwrt 377; August 2025 reports"),
         );
@@ -35,24 +33,16 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
     .iter()
     .enumerate()
     {
-        let name = format!("bh_media_{}", k + 1);
-        let h = hash(&name, seed);
-        let mut kit = Kit::new(h, false);
+        let mut kit = Kit::new("bh_media", k + 1, seed);
         let service = ["whatsapp", "telegram", "signal"][k];
         calls(&mut kit, service, 3, 11.0);
         kit.controls(2, 12.0);
-        let mut s = scenario(
-            kit,
-            &name,
-            h,
-            "The relay answers, then the media is dropped.",
-        )
-        .guilty(
+        let mut s = scenario(kit, "The relay answers, then the media is dropped.").guilty(
             "blackhole",
             mechanism,
             if *down_only { "down" } else { "both" },
             When::Media,
-            drop(!down_only, true, [0, 0, 25][k], true),
+            drop(!down_only, true, [0, 0, 25][k], k != 2),
         );
         s.source = "August 2025 reports";
         s.rules[0].who = Who::Address(
@@ -65,9 +55,7 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
         all.push(s);
     }
     for k in 1..=3 {
-        let name = format!("bh_quic_{k}");
-        let h = hash(&name, seed);
-        let mut kit = Kit::new(h, k == 2);
+        let mut kit = Kit::new("bh_quic", k, seed);
         let service = if k == 1 { "messenger" } else { "whatsapp" };
         for n in 0..3 {
             let mut flow = kit.flow(service, Transport::Quic, 0.5 + 1.5 * f64::from(n));
@@ -97,8 +85,6 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
         all.push(
             scenario(
                 kit,
-                &name,
-                h,
                 "QUIC Initials to the service are dropped; TCP to it works.",
             )
             .guilty("blackhole", "quic_initial_drop", "both", When::Hello, act)
@@ -107,13 +93,11 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
     }
     // Calls that are slowed rather than silenced.
     for (k, p) in [(1, 0.12), (2, 0.25), (3, 0.5)] {
-        let name = format!("sh_media_loss_{k}");
-        let h = hash(&name, seed);
-        let mut kit = Kit::new(h, false);
+        let mut kit = Kit::new("sh_media_loss", k, seed);
         calls(&mut kit, ["whatsapp", "telegram", "signal"][k - 1], 2, 14.0);
         control_call(&mut kit, 13.0);
         kit.controls(2, 14.0);
-        let mut s = scenario(kit, &name, h, "A share of the call's media is dropped.")
+        let mut s = scenario(kit, "A share of the call's media is dropped.")
             .guilty(
                 "shaping",
                 "random_drop_media",
@@ -126,13 +110,11 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
         all.push(s);
     }
     for (k, rate) in [(1, 16_000.0), (2, 24_000.0)] {
-        let name = format!("sh_media_police_{k}");
-        let h = hash(&name, seed);
-        let mut kit = Kit::new(h, false);
+        let mut kit = Kit::new("sh_media_police", k, seed);
         calls(&mut kit, ["whatsapp", "telegram"][k - 1], 2, 14.0);
         control_call(&mut kit, 13.0);
         kit.controls(2, 14.0);
-        let mut s = scenario(kit, &name, h, "A token bucket on the call's media.").guilty(
+        let mut s = scenario(kit, "A token bucket on the call's media.").guilty(
             "shaping",
             "policer_media",
             "down",
@@ -149,34 +131,25 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
     }
     // More points: another share, another rate, the uplink only, a call by IPv6.
     for (k, up, down) in [(4, 0.2, 0.0), (5, 0.0, 0.3)] {
-        let name = format!("sh_media_loss_{k}");
-        let h = hash(&name, seed);
-        let mut kit = Kit::new(h, k == 5);
+        let mut kit = Kit::new("sh_media_loss", k, seed);
         calls(&mut kit, ["whatsapp", "telegram"][k - 4], 2, 14.0);
         control_call(&mut kit, 13.0);
         kit.controls(2, 14.0);
         let direction = if k == 4 { "up" } else { "down" };
-        let mut s = scenario(
-            kit,
-            &name,
-            h,
-            "A share of the call's media is dropped, one way.",
-        )
-        .guilty(
-            "shaping",
-            "random_drop_media",
-            direction,
-            When::Media,
-            Act::Lose { up, down },
-        )
-        .from("EcoManual 17.3");
+        let mut s = scenario(kit, "A share of the call's media is dropped, one way.")
+            .guilty(
+                "shaping",
+                "random_drop_media",
+                direction,
+                When::Media,
+                Act::Lose { up, down },
+            )
+            .from("EcoManual 17.3");
         s.drop_p = Some(up.max(down));
         all.push(s);
     }
     for (k, rate) in [(3, 12_000.0), (4, 30_000.0)] {
-        let name = format!("sh_media_police_{k}");
-        let h = hash(&name, seed);
-        let mut kit = Kit::new(h, false);
+        let mut kit = Kit::new("sh_media_police", k, seed);
         calls(&mut kit, ["signal", "whatsapp"][k - 3], 2, 14.0);
         control_call(&mut kit, 13.0);
         kit.controls(2, 14.0);
@@ -185,7 +158,7 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
         } else {
             (Way::Up, "up")
         };
-        let mut s = scenario(kit, &name, h, "A token bucket on the call's media.").guilty(
+        let mut s = scenario(kit, "A token bucket on the call's media.").guilty(
             "shaping",
             "policer_media",
             direction,
@@ -201,9 +174,7 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
         all.push(s);
     }
     for k in 4..=7 {
-        let name = format!("bh_media_{k}");
-        let h = hash(&name, seed);
-        let mut kit = Kit::new(h, k == 6);
+        let mut kit = Kit::new("bh_media", k, seed);
         calls(
             &mut kit,
             ["telegram", "whatsapp", "whatsapp", "signal"][k - 4],
@@ -215,8 +186,6 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
         let down_only = k >= 6;
         let mut s = scenario(
             kit,
-            &name,
-            h,
             "The call's media is dropped, after some packets or at once.",
         )
         .guilty(
@@ -228,7 +197,7 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
             },
             if down_only { "down" } else { "both" },
             When::Media,
-            drop(!down_only, true, [60, 4, 0, 120][k - 4], true),
+            drop(!down_only, true, [60, 4, 0, 120][k - 4], k == 6),
         );
         s.source = "dpich; August 2025 reports";
         s.rules[0].who = Who::Address(

@@ -1,12 +1,15 @@
 //! The scenarios: who talks to whom, what the path is like, what the box does.
 
+mod everyday;
 mod holes;
 mod innocents;
 mod media;
 mod presets;
 mod resets;
 mod slow;
+mod taps;
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -30,6 +33,8 @@ pub struct Damage {
     pub ends_at_s: Option<f64>,
     pub drop_p: Option<f64>,
     pub duplicates: bool,
+    /// The twin has passed one router more.
+    pub aged: bool,
     /// Ends when the last client has said its first word.
     pub ends_at_hello: bool,
 }
@@ -66,7 +71,13 @@ pub struct Scenario {
     pub nano: bool,
 }
 
+/// What one scenario is put together from. Families are told by the name: all but its last part, which is the point.
 struct Kit {
+    name: String,
+    seed: u64,
+    /// Which point of its family this is, counted on from a number of the family's own: paths, services and congestion control follow it, so
+    /// that no two points of a family are alike.
+    turn: usize,
     r: StdRng,
     ipv6: bool,
     client: IpAddr,
@@ -122,6 +133,11 @@ fn service_network6(service: &str) -> &'static str {
         _ => "2600:1f18:24e6:b900",
     }
 }
+/// Signal's own addresses (docs/detection.md, D3).
+pub const SIGNALS_OWN: [Ipv4Addr; 2] = [
+    Ipv4Addr::new(13, 248, 212, 111),
+    Ipv4Addr::new(76, 223, 92, 165),
+];
 const CONTROLS: [(&str, &str); 5] = [
     ("vk.com", "vk.com"),
     ("ya.ru", "ya.ru"),
@@ -132,7 +148,23 @@ const CONTROLS: [(&str, &str); 5] = [
 const MESSENGERS: [&str; 5] = ["whatsapp", "telegram", "signal", "facetime", "messenger"];
 
 impl Kit {
-    fn new(seed: u64, ipv6: bool) -> Self {
+    /// Point `k` (from 1) of a family; one point in three speaks IPv6.
+    fn new(family: &str, k: usize, seed: u64) -> Self {
+        Self::named(family, &k.to_string(), k, seed)
+    }
+    /// The same with IPv4 only.
+    fn four(family: &str, k: usize, seed: u64) -> Self {
+        Self::with(family, &k.to_string(), k, seed, false)
+    }
+    /// Point `k` of a family, named for a parameter.
+    fn named(family: &str, point: &str, k: usize, seed: u64) -> Self {
+        Self::with(family, point, k, seed, true)
+    }
+    fn with(family: &str, point: &str, k: usize, seed: u64, six_too: bool) -> Self {
+        let name = format!("{family}_{point}");
+        let turn = (hash(family, seed) >> 40) as usize + k;
+        let ipv6 = six_too && turn.is_multiple_of(3);
+        let seed = hash(&name, seed);
         let mut r = StdRng::seed_from_u64(seed);
         let client = if ipv6 {
             IpAddr::V6(Ipv6Addr::new(
@@ -161,6 +193,9 @@ impl Kit {
             ))
         };
         Self {
+            name,
+            seed,
+            turn,
             r,
             ipv6,
             client,
@@ -176,6 +211,11 @@ impl Kit {
             return format!("{network}::{host:x}")
                 .parse()
                 .unwrap_or(IpAddr::V6(Ipv6Addr::LOCALHOST));
+        }
+        // Signal's own two addresses, which its app falls back to; all others of it are anybody's cloud.
+        if service == "signal" && self.r.gen_bool(0.5) {
+            let own = SIGNALS_OWN[self.r.gen_range(0..SIGNALS_OWN.len())];
+            return IpAddr::V4(own);
         }
         let network = service_networks(service)
             .choose(&mut self.r)
@@ -238,7 +278,7 @@ impl Kit {
             client: SocketAddr::new(self.client, self.port()),
             start: Duration::from_secs_f64(start_s),
             hello,
-            congestion: if self.r.gen_bool(0.6) { "cubic" } else { "bbr" },
+            congestion: ["cubic", "bbr"][(self.turn + self.ports.len()) % 2],
             steps: Vec::new(),
             leave: Leave::Fin,
             connect_timeout: Duration::from_secs(12),
@@ -256,14 +296,14 @@ impl Kit {
             notes: "",
             gives_up: false,
             muted: false,
+            slow_hello_ms: 0,
         }
     }
 
+    /// The next messenger: another for every flow and every point.
     fn messenger(&mut self) -> &'static str {
-        MESSENGERS
-            .choose(&mut self.r)
-            .copied()
-            .unwrap_or("whatsapp")
+        let n = self.turn + self.flows.len();
+        MESSENGERS[n % MESSENGERS.len()]
     }
     fn tls(&mut self) -> Transport {
         if self.r.gen_bool(0.25) {
@@ -335,19 +375,20 @@ impl Kit {
     }
 }
 
-fn scenario(kit: Kit, name: &str, seed: u64, about: &'static str) -> Scenario {
+/// Round trips, in milliseconds; the points of a family take every third.
+const ROUND_TRIPS: [f64; 8] = [5.0, 12.0, 25.0, 40.0, 60.0, 90.0, 140.0, 250.0];
+
+fn scenario(kit: Kit, about: &'static str) -> Scenario {
     let mut r = kit.r;
-    let rtt = *[12.0, 25.0, 40.0, 60.0, 90.0, 140.0]
-        .choose(&mut r)
-        .unwrap_or(&40.0);
+    let rtt = ROUND_TRIPS[kit.turn * 3 % ROUND_TRIPS.len()];
     let jitter = *[0.0, 0.0, 0.4, 1.0, 3.0].choose(&mut r).unwrap_or(&0.0);
     let mut s = Scenario {
-        name: name.into(),
+        name: kit.name,
         family: "none",
         mechanism: "clean",
         about,
         source: "",
-        seed,
+        seed: kit.seed,
         flows: kit.flows,
         rules: Vec::new(),
         way: way(
@@ -492,6 +533,27 @@ fn hash(name: &str, seed: u64) -> u64 {
     )
 }
 
+/// The family a scenario belongs to: its name without the point.
+pub fn family(name: &str) -> &str {
+    name.rsplit_once('_').map_or(name, |(family, _)| family)
+}
+
+/// How many families there are, guilty and innocent, and how many points the smallest has.
+pub fn families(all: &[Scenario]) -> (usize, usize, usize) {
+    let mut count: BTreeMap<(&str, bool), usize> = BTreeMap::new();
+    for s in all {
+        *count
+            .entry((family(&s.name), s.family != "none"))
+            .or_default() += 1;
+    }
+    let guilty = count.keys().filter(|(_, guilty)| *guilty).count();
+    (
+        guilty,
+        count.len() - guilty,
+        count.values().copied().min().unwrap_or(0),
+    )
+}
+
 /// The whole matrix for a seed.
 pub fn matrix(seed: u64) -> Vec<Scenario> {
     let mut all = Vec::new();
@@ -501,71 +563,28 @@ pub fn matrix(seed: u64) -> Vec<Scenario> {
     slow::all(seed, &mut all);
     presets::all(seed, &mut all);
     innocents::all(seed, &mut all);
+    everyday::all(seed, &mut all);
+    taps::all(seed, &mut all);
+    // Some captures of every other family are also written as somebody with a worse tap would have them.
     for s in &mut all {
-        // A part of the captures is also written as somebody with a worse tap would have it.
-        if s.damages.is_empty() {
-            let duration = s
-                .flows
-                .iter()
-                .map(|f| f.start.as_secs_f64())
-                .fold(0.0, f64::max)
-                + 3.0;
-            let (name, damage) = match s.seed % 20 {
-                0 => (
-                    "snap96",
-                    Damage {
-                        snaplen: Some(96),
-                        ..Damage::default()
-                    },
-                ),
-                1 => (
-                    "down",
-                    Damage {
-                        one_way: Some(Way::Down),
-                        ..Damage::default()
-                    },
-                ),
-                2 => (
-                    "up",
-                    Damage {
-                        one_way: Some(Way::Up),
-                        ..Damage::default()
-                    },
-                ),
-                3 => (
-                    "miss",
-                    Damage {
-                        drop_p: Some(0.01),
-                        ..Damage::default()
-                    },
-                ),
-                4 => (
-                    "dup",
-                    Damage {
-                        duplicates: true,
-                        ..Damage::default()
-                    },
-                ),
-                5 => (
-                    "mid",
-                    Damage {
-                        starts_at_s: Some(duration * 0.3),
-                        ..Damage::default()
-                    },
-                ),
-                6 => (
-                    "cut",
-                    Damage {
-                        ends_at_s: Some(duration * 0.6),
-                        ..Damage::default()
-                    },
-                ),
-                _ => continue,
-            };
-            s.damages.push((name, damage));
+        if !s.damages.is_empty() {
+            continue;
+        }
+        let last = s
+            .flows
+            .iter()
+            .map(|f| f.start.as_secs_f64())
+            .fold(0.0, f64::max);
+        if let Some(damage) = taps::worse(s.seed % 20, last + 3.0) {
+            s.damages.push(damage);
         }
     }
     all
+}
+
+/// The three points of a family that differ only in what every point differs in: path, service, IP version, congestion control.
+fn three(when: When, named: bool, act: impl Fn(usize) -> Act) -> [(When, bool, Act); 3] {
+    [1, 2, 3].map(|k| (when, named, act(k)))
 }
 
 /// Two to four sessions that open, ask and are answered: what a reset or a hole meets.
@@ -658,4 +677,100 @@ fn bulk(
     }];
     other.steps.extend(kit.chat(seconds * 0.7));
     kit.flows.push(other);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn there_are_at_least_25_families_of_either_kind_with_three_points_each() {
+        for seed in [1, 5, 77] {
+            let (guilty, innocent, fewest) = families(&matrix(seed));
+            assert!(
+                guilty >= 25 && innocent >= 25 && fewest >= 3,
+                "seed {seed}: {guilty} guilty, {innocent} innocent, {fewest} points"
+            );
+        }
+    }
+
+    #[test]
+    fn names_are_given_once_and_no_family_is_both_guilty_and_innocent() {
+        let all = matrix(1);
+        let names: BTreeSet<&str> = all.iter().map(|s| s.name.as_str()).collect();
+        assert_eq!(names.len(), all.len());
+        let families: BTreeSet<(&str, bool)> = all
+            .iter()
+            .map(|s| (family(&s.name), s.family != "none"))
+            .collect();
+        let distinct: BTreeSet<&str> = families.iter().map(|f| f.0).collect();
+        assert_eq!(distinct.len(), families.len());
+    }
+
+    /// What a point is a point of: the path, the IP version, the services, the congestion control, the sizes, the rules.
+    fn parameters(s: &Scenario) -> String {
+        let flows: Vec<_> = s
+            .flows
+            .iter()
+            .filter(|f| f.innocent != "control")
+            .map(|f| {
+                let sizes: Vec<_> = f.steps.iter().map(|s| (s.up, s.down)).collect();
+                (&f.service, f.congestion, f.transport, sizes)
+            })
+            .collect();
+        format!("{} {} {flows:?} {:?}", s.rtt_ms, s.ipv6, s.rules)
+    }
+
+    #[test]
+    fn the_points_of_a_family_differ_in_round_trip_and_in_what_is_sent() {
+        let all = matrix(5);
+        let mut by_family: BTreeMap<&str, Vec<&Scenario>> = BTreeMap::new();
+        for s in &all {
+            by_family.entry(family(&s.name)).or_default().push(s);
+        }
+        for (family, points) in by_family {
+            let distinct: BTreeSet<String> = points.iter().map(|s| parameters(s)).collect();
+            assert_eq!(distinct.len(), points.len(), "{family}");
+            let round_trips: BTreeSet<u64> = points.iter().map(|s| s.rtt_ms as u64).collect();
+            assert!(
+                round_trips.len() >= points.len().min(3),
+                "{family}: {round_trips:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn both_ip_versions_and_both_congestion_controls_are_among_guilty_and_innocent() {
+        for guilty in [true, false] {
+            let of = |pick: &dyn Fn(&Scenario) -> bool| {
+                matrix(1)
+                    .iter()
+                    .filter(|s| (s.family != "none") == guilty && pick(s))
+                    .count()
+            };
+            assert!(of(&|s| s.ipv6) >= 25 && of(&|s| !s.ipv6) >= 25);
+            for name in ["cubic", "bbr"] {
+                let uses = |s: &Scenario| {
+                    s.flows
+                        .iter()
+                        .any(|f| f.innocent != "control" && f.congestion == name)
+                };
+                assert!(of(&uses) >= 25, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_seed_gives_the_same_matrix_again() {
+        let text = |seed| {
+            matrix(seed)
+                .iter()
+                .map(|s| format!("{} {}", s.name, parameters(s)))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(text(9), text(9));
+        assert_ne!(text(9), text(10));
+    }
 }

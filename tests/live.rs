@@ -1,0 +1,443 @@
+//! A capture that is replayed over a pair of interfaces, in a namespace of its own and at its own speed, shows `live` what it shows `analyze`.
+#![cfg(feature = "live")]
+
+#[path = "support/replay.rs"]
+mod replay;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use replay::Replay;
+use serde_json::Value;
+
+/// Longest capture that is replayed with the other tests.
+const SHORT: Duration = Duration::from_secs(9);
+
+/// What is compared of a finding.
+type Key = (String, String, String, String);
+
+fn key(finding: &Value) -> Key {
+    let word = |name: &str| finding[name].as_str().unwrap_or("null").to_owned();
+    (
+        word("kind"),
+        word("mechanism"),
+        word("service"),
+        word("host"),
+    )
+}
+
+/// Whether interfaces can be made here; says so where not.
+fn can_make_interfaces() -> bool {
+    let made = Namespace::new("probe").is_some();
+    if !made {
+        eprintln!("not run: needs root, and `ip` of iproute2, to make interfaces");
+    }
+    made
+}
+
+/// A network namespace with a pair of interfaces in it, `a` and `b`.
+struct Namespace(String);
+
+impl Namespace {
+    fn new(name: &str) -> Option<Self> {
+        let name = format!("dpiscope-{}-{name}", std::process::id());
+        let ip = |words: &[&str]| {
+            let status = Command::new("ip")
+                .args(words)
+                .stderr(Stdio::null())
+                .status();
+            status.is_ok_and(|status| status.success())
+        };
+        if !ip(&["netns", "add", &name]) {
+            return None;
+        }
+        let namespace = Self(name);
+        let name = &namespace.0;
+        let pair = ["link", "add", "a", "type", "veth", "peer", "name", "b"];
+        let made = ip(&[&["-n", name][..], &pair].concat())
+            && ["a", "b"].iter().all(|end| {
+                // nobody but the replay shall say anything here
+                let quiet = ["arp", "off", "addrgenmode", "none", "mtu", "65535", "up"];
+                ip(&[&["-n", name, "link", "set", "dev", end][..], &quiet].concat())
+            });
+        made.then_some(namespace)
+    }
+
+    fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new("ip");
+        command
+            .args(["netns", "exec", &self.0])
+            .arg(program)
+            .stdin(Stdio::null());
+        command
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        // a namespace that stays behind is seen in `ip netns`
+        let _ = Command::new("ip")
+            .args(["netns", "delete", &self.0])
+            .status();
+    }
+}
+
+/// `dpiscope live` on interface `b`, and the file that its events go to.
+struct Live {
+    child: Child,
+    events: PathBuf,
+    stderr: BufReader<std::process::ChildStderr>,
+}
+
+impl Live {
+    /// Starts it and waits until it listens.
+    fn start(namespace: &Namespace, folder: &Path, options: &[String]) -> Self {
+        let events = folder.join(&namespace.0);
+        let mut child = namespace
+            .command(env!("CARGO_BIN_EXE_dpiscope"))
+            .args(["live", "-i", "b", "--threads", "1", "-B", "4096"])
+            .args(["--format", "ndjson", "--min-level", "likely", "-o"])
+            .arg(&events)
+            .args(options)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program runs");
+        let mut stderr = BufReader::new(child.stderr.take().expect("its stderr"));
+        let mut line = String::new();
+        stderr.read_line(&mut line).expect("its first line");
+        assert!(line.contains("listening on b"), "{line}");
+        Self {
+            child,
+            events,
+            stderr,
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let status = Command::new("kill").args(["-s", name, &id]).status();
+        assert!(status.expect("kill runs").success());
+    }
+
+    /// Stops it; gives its exit code, its events, and what it said on stderr.
+    fn stop(mut self, signal: &str) -> (Option<i32>, Vec<Value>, String) {
+        self.signal(signal);
+        let status = self.child.wait().expect("it ends");
+        let mut said = String::new();
+        while self.stderr.read_line(&mut said).is_ok_and(|read| read > 0) {}
+        let text = fs::read_to_string(&self.events).expect("its events");
+        let events = text
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("JSON"))
+            .collect();
+        (status.code(), events, said)
+    }
+}
+
+fn fixtures() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    let mut paths: Vec<PathBuf> = fs::read_dir(folder)
+        .expect("fixtures")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| {
+            let ending = path.extension().unwrap_or_default();
+            ending == "pcap" || ending == "pcapng"
+        })
+        .collect();
+    paths.sort();
+    paths
+}
+
+/// What the expectation file asks the command line to say.
+fn options(path: &Path) -> Vec<String> {
+    let text = fs::read_to_string(path.with_extension("expect.toml")).expect("expectations");
+    let table: toml::Table = text.parse().expect("TOML");
+    ["scope", "vantage"]
+        .into_iter()
+        .filter_map(|name| Some([format!("--{name}"), table.get(name)?.as_str()?.to_owned()]))
+        .flatten()
+        .collect()
+}
+
+fn analyzed(path: &Path) -> Vec<Key> {
+    let output = Command::new(env!("CARGO_BIN_EXE_dpiscope"))
+        .args(["analyze", "-q", "--format", "json", "--min-level", "likely"])
+        .args(options(path))
+        .arg(path)
+        .output()
+        .expect("the program runs");
+    let report: Value = serde_json::from_slice(&output.stdout).expect("a report");
+    let findings = report["findings"].as_array().expect("findings");
+    let mut keys: Vec<Key> = findings.iter().map(key).collect();
+    keys.sort();
+    keys
+}
+
+/// The findings that stand at the end of a live run.
+fn standing(events: &[Value]) -> Vec<Key> {
+    let mut standing = BTreeMap::new();
+    for event in events {
+        let id = event["id"].as_u64();
+        match event["event"].as_str() {
+            Some("finding") => standing.insert(id, key(event)),
+            Some("finding_withdrawn") => standing.remove(&id),
+            _ => None,
+        };
+    }
+    let mut keys: Vec<Key> = standing.into_values().collect();
+    keys.sort();
+    keys
+}
+
+/// Replays one capture; gives what was wrong, if anything was.
+fn replay(path: &Path, folder: &Path) -> Option<String> {
+    let name = path.file_stem()?.to_string_lossy().into_owned();
+    let packets = Replay::read(path);
+    let namespace = Namespace::new(&name).expect("a namespace");
+    let mut words = options(path);
+    if let Some(length) = packets.snap_length {
+        words.extend(["-s".to_owned(), length.to_string()]);
+    }
+    let live = Live::start(&namespace, folder, &words);
+    let sent = namespace
+        .command(std::env::current_exe().expect("this program"))
+        .args(["--exact", "send", "--ignored", "--nocapture"])
+        .env("DPISCOPE_REPLAY", path)
+        .stdout(Stdio::null())
+        .status()
+        .expect("the replay runs");
+    assert!(sent.success());
+    let (code, events, said) = live.stop("INT");
+    let (found, wanted) = (standing(&events), analyzed(path));
+    let lost = events
+        .last()
+        .map(|stats| stats["dropped_by_kernel"].clone());
+    if code == Some(130) && found == wanted {
+        return None;
+    }
+    Some(format!(
+        "{name}: exit {code:?}, dropped {lost:?}, live {found:?}, analyze {wanted:?}\n{said}"
+    ))
+}
+
+/// Replays all at once: they wait most of the time.
+fn replay_all(paths: &[PathBuf]) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let wrong: Vec<String> = std::thread::scope(|scope| {
+        let replays: Vec<_> = paths
+            .iter()
+            .map(|path| scope.spawn(|| replay(path, folder.path())))
+            .collect();
+        (replays.into_iter())
+            .filter_map(|replay| replay.join().expect("no panic"))
+            .collect()
+    });
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The events of a capture that is rehearsed: taken as if it came now, without waiting.
+fn rehearsed(path: &Path, more: &[&str]) -> Vec<Value> {
+    let output = Command::new(env!("CARGO_BIN_EXE_dpiscope"))
+        .args(["live", "-q", "--format", "ndjson", "--threads", "1"])
+        .args(options(path))
+        .args(more)
+        .arg("-r")
+        .arg(path)
+        .output()
+        .expect("the program runs");
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    text.lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect()
+}
+
+#[test]
+fn a_rehearsal_of_every_capture_ends_with_what_analyze_says_and_takes_little_back() {
+    /// Findings that were told and withdrawn as things were while the rules were made: packets too large for the path, which looks like a block until
+    /// smaller ones come, and a loss that turned out to be a silence.
+    const KNOWN: usize = 2;
+    let paths = fixtures();
+    let one = |path: &PathBuf| {
+        let events = rehearsed(path, &["--min-level", "likely"]);
+        assert_eq!(standing(&events), analyzed(path), "{}", path.display());
+        let withdrawn = |event: &&Value| event["event"] == "finding_withdrawn";
+        events.iter().filter(withdrawn).count()
+    };
+    let withdrawn: usize = std::thread::scope(|scope| {
+        let parts: Vec<_> = paths
+            .chunks(paths.len().div_ceil(4))
+            .map(|part| scope.spawn(|| part.iter().map(one).sum::<usize>()))
+            .collect();
+        (parts.into_iter())
+            .map(|part| part.join().expect("no panic"))
+            .sum()
+    });
+    assert!(withdrawn <= KNOWN, "{withdrawn} withdrawn");
+}
+
+#[test]
+fn every_event_keeps_to_the_schema_and_every_flow_is_told_once() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let schema = fs::read_to_string(path.join("docs/report.schema.json")).expect("the schema");
+    let mut schema: Value = serde_json::from_str(&schema).expect("JSON");
+    let whole = schema.as_object_mut().expect("an object");
+    for member in ["type", "properties", "required", "additionalProperties"] {
+        whole.remove(member);
+    }
+    whole.insert("$ref".to_owned(), "#/$defs/event".into());
+    let schema = jsonschema::validator_for(&schema).expect("a schema");
+    let mut names = std::collections::BTreeSet::new();
+    for name in ["demo.pcap", "lab-ng-pmtu-1-client.pcap"] {
+        let events = rehearsed(
+            &path.join("fixtures").join(name),
+            &["--flows", "--every", "2"],
+        );
+        let mut flows = Vec::new();
+        for event in &events {
+            assert!(schema.is_valid(event), "{event}");
+            names.insert(event["event"].as_str().expect("a name").to_owned());
+            if event["event"] == "flow" {
+                flows.push(event["id"].as_u64());
+            }
+        }
+        let told = flows.len();
+        flows.sort_unstable();
+        flows.dedup();
+        assert_eq!(flows.len(), told, "{name}: a flow was told twice");
+        let last = events.last().expect("an event");
+        assert_eq!(
+            last["totals"]["flows"].as_u64(),
+            Some(told as u64),
+            "{name}"
+        );
+    }
+    let expected = [
+        "capture",
+        "finding",
+        "finding_withdrawn",
+        "flow",
+        "service",
+        "stats",
+    ];
+    assert_eq!(names.into_iter().collect::<Vec<_>>(), expected);
+}
+
+/// The time of day, in nanoseconds since 1970, as the kernel stamps packets.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how soon a finding is told is a question about real time"
+)]
+fn now() -> i128 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.expect("after 1970").as_nanos().cast_signed()
+}
+
+/// Nanoseconds between `time`, of today or yesterday, and now.
+fn age(time: &str) -> i128 {
+    let day = time.split('T').nth(1).expect("a time of day");
+    let parts: Vec<f64> = (day.trim_end_matches('Z').split(':'))
+        .map(|part| part.parse().expect("a number"))
+        .collect();
+    let nanos = ((parts[0] * 60.0 + parts[1]) * 60.0 + parts[2]) * 1e9;
+    (now() - nanos as i128).rem_euclid(86_400_000_000_000)
+}
+
+/// Waits for the first event of a kind in a file.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a live run is waited for in real time"
+)]
+fn await_event(path: &Path, name: &str) -> Value {
+    for _ in 0..400 {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        let events = text
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok());
+        if let Some(event) = events
+            .into_iter()
+            .find(|event: &Value| event["event"] == name)
+        {
+            return event;
+        }
+        std::thread::sleep(Duration::from_millis(25));
+    }
+    panic!("no {name} in {}", path.display());
+}
+
+#[test]
+fn a_finding_is_told_within_a_second_and_signals_are_heard() {
+    if !can_make_interfaces() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let namespace = Namespace::new("signals").expect("a namespace");
+    let live = Live::start(&namespace, folder.path(), &["--every".into(), "1".into()]);
+    let mut sender = namespace
+        .command(std::env::current_exe().expect("this program"))
+        .args(["--exact", "send", "--ignored"])
+        .env(
+            "DPISCOPE_REPLAY",
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/forged-rst.pcap"),
+        )
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("the replay runs");
+    let finding = await_event(&live.events, "finding");
+    let late = age(finding["time"].as_str().expect("its time"));
+    assert!(late < 1_000_000_000, "told {late} ns after its packet");
+    assert!(sender.wait().expect("it ends").success());
+    let moved = folder.path().join("moved");
+    fs::rename(&live.events, &moved).expect("moved");
+    live.signal("HUP");
+    let stats = await_event(&live.events, "stats");
+    assert_eq!(stats["live"]["dropped_by_kernel"], 0);
+    live.signal("USR1");
+    // the answer comes with the next assessment
+    fs::remove_file(&live.events).expect("removed");
+    live.signal("HUP");
+    await_event(&live.events, "stats");
+    let (code, events, said) = live.stop("TERM");
+    assert_eq!(code, Some(143));
+    assert!(said.contains("verdicts rest on 100.00 %"), "{said}");
+    assert!(said.contains("WhatsApp: 1 x rst_injection"), "{said}");
+    let last = events.last().expect("an event");
+    assert_eq!(
+        (&last["event"], last["totals"]["packets"].as_u64()),
+        (&"stats".into(), Some(66))
+    );
+}
+
+/// Not a test: what [`replay`] runs inside the namespace.
+#[test]
+#[ignore = "sends what DPISCOPE_REPLAY names on interface a; run by the other tests"]
+fn send() {
+    if let Some(path) = std::env::var_os("DPISCOPE_REPLAY") {
+        Replay::read(Path::new(&path)).send("a");
+    }
+}
+
+#[test]
+fn short_captures_show_live_what_they_show_analyze() {
+    if !can_make_interfaces() {
+        return;
+    }
+    let short: Vec<PathBuf> = fixtures()
+        .into_iter()
+        .filter(|path| Replay::read(path).lasts <= SHORT)
+        .collect();
+    assert!(short.len() >= 20, "{} captures", short.len());
+    replay_all(&short);
+}
+
+#[test]
+#[ignore = "takes as long as the longest capture, five minutes"]
+fn all_captures_show_live_what_they_show_analyze() {
+    if can_make_interfaces() {
+        replay_all(&fixtures());
+    }
+}
