@@ -17,6 +17,7 @@ use serde::Serialize;
 
 use super::analyze::{input, is_partial};
 use super::args::{Format, LiveArgs};
+use super::metrics::Metrics;
 use super::output::colour_allowed;
 use super::sandbox::{self, Needs};
 use super::services::{catalogue, known};
@@ -45,12 +46,20 @@ pub(crate) fn run(args: &LiveArgs) -> Result<Exit, Failure> {
     if args.engine.max_flows.is_none() {
         settings.max_flows = MAX_FLOWS;
     }
+    let mut metrics = (args.metrics.as_deref()).map(Metrics::bind).transpose()?;
     let input = Packets::open(args)?;
     let mut desk = Events::new(args, &catalogue, &only, stream, &signals.stop, &requests);
     // Whatever needs a privilege is open now, and no packet has been looked at.
     if !args.no_sandbox {
         sandbox::enter_and_tell(&needs(args), args.verbose);
     }
+    if let Some(metrics) = &mut metrics {
+        if let (Some(place), false) = (metrics.place(), args.report.quiet) {
+            say(&format!("dpiscope: metrics at http://{place}/metrics"));
+        }
+        metrics.serve();
+    }
+    desk.metrics = metrics;
     let analysis = input.judge(&settings, &catalogue, &mut desk);
     if let Some(failure) = desk.failure {
         return Err(failure);
@@ -78,7 +87,7 @@ fn needs(args: &LiveArgs) -> Needs {
         read: args.read.iter().cloned().chain(system).collect(),
         output: output.filter(|path| path != Path::new("-")),
         leave_root: args.read.is_empty(),
-        serve: false,
+        serve: args.metrics.is_some(),
     }
 }
 
@@ -194,6 +203,7 @@ struct Events<'a> {
     flows: BTreeSet<u64>,
     due: Option<Timestamp>,
     memory: Memory,
+    metrics: Option<Metrics>,
     unjudged: u64,
     failure: Option<Failure>,
 }
@@ -254,6 +264,7 @@ impl<'a> Events<'a> {
             flows: BTreeSet::new(),
             due: None,
             memory: Memory::open(),
+            metrics: None,
             unjudged: 0,
             failure: None,
         }
@@ -265,6 +276,9 @@ impl<'a> Events<'a> {
             return;
         }
         self.unjudged = sight.status.unjudged_flows;
+        if let Some(metrics) = &mut self.metrics {
+            metrics.renew(sight.status, self.memory.bytes(), self.catalogue);
+        }
         let outcome = self.answer(sight).and_then(|()| self.events(sight));
         if let Err(failure) = outcome {
             self.failure = Some(failure);
@@ -533,7 +547,8 @@ impl<'a> Events<'a> {
     }
 }
 
-const fn word(kind: dpiscope::detect::Kind) -> &'static str {
+/// The contract's word for a kind.
+pub(crate) const fn word(kind: dpiscope::detect::Kind) -> &'static str {
     match kind {
         dpiscope::detect::Kind::RstInjection => "rst_injection",
         dpiscope::detect::Kind::Blackholing => "blackholing",
