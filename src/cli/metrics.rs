@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use dpiscope::detect::Kind;
-use dpiscope::pipeline::live::Status;
+use dpiscope::pipeline::live::{InterfaceStatus, Status};
 use dpiscope::service::{Catalogue, ServiceId};
 
 use super::Failure;
@@ -93,55 +93,14 @@ impl Metrics {
 
     fn render(&self, status: &Status, memory: Option<u64>, catalogue: &Catalogue) -> String {
         let mut page = Page::default();
-        let each = |value: &dyn Fn(&dpiscope::pipeline::live::InterfaceStatus) -> u64| {
-            let interfaces = status.interfaces.iter();
-            interfaces
-                .map(|one| (labels(&[("interface", &one.name)]), value(one) as f64))
-                .collect::<Vec<_>>()
-        };
-        page.add(
-            "dpiscope_packets_total",
-            "counter",
-            "Packets read.",
-            &each(&|one| one.packets),
-        );
-        page.add(
-            "dpiscope_received_bytes_total",
-            "counter",
-            "Bytes that these packets had on the wire.",
-            &each(&|one| one.bytes),
-        );
-        page.add(
-            "dpiscope_interface_up",
-            "gauge",
-            "Whether the interface can be listened to.",
-            &each(&|one| u64::from(one.open)),
-        );
-        let mut dropped = Vec::new();
-        for one in &status.interfaces {
-            for (reason, count) in [
-                ("kernel", one.dropped_by_kernel),
-                ("interface", one.dropped_by_interface),
-            ] {
-                let labels = labels(&[("interface", &one.name), ("reason", reason)]);
-                dropped.push((labels, count as f64));
-            }
-        }
-        let ours = labels(&[("interface", ""), ("reason", "behind")]);
-        dropped.push((ours, status.dropped_by_us as f64));
-        page.add(
-            "dpiscope_dropped_packets_total",
-            "counter",
-            "Packets lost: no room in the kernel's buffer, dropped by the interface, or read and dropped because judging was behind.",
-            &dropped,
-        );
-        let findings = |counts: &BTreeMap<(u16, Kind), u64>| {
+        packets(&mut page, status);
+        let findings = |counts: &BTreeMap<(u16, Kind), u64>| -> Vec<(String, f64)> {
             let each = counts.iter().map(|((service, kind), count)| {
                 let service = &catalogue.service(ServiceId(*service)).id;
                 let labels = labels(&[("service", service), ("kind", word(*kind))]);
                 (labels, *count as f64)
             });
-            each.collect::<Vec<_>>()
+            each.collect()
         };
         page.add(
             "dpiscope_findings_total",
@@ -155,64 +114,11 @@ impl Metrics {
             "Findings at likely and above that stand.",
             &findings(&status.findings),
         );
-        let mut plain = |name, kind, help, value: f64| {
-            page.add(name, kind, help, &[(String::new(), value)]);
-        };
-        plain(
-            "dpiscope_flows",
-            "gauge",
-            "Flows in the flow table.",
-            status.flows as f64,
-        );
-        plain(
-            "dpiscope_judged_flows",
-            "gauge",
-            "Flows held to be judged.",
-            status.judged_flows as f64,
-        );
-        plain(
-            "dpiscope_flows_total",
-            "counter",
-            "Flows seen.",
-            status.all_flows as f64,
-        );
-        plain(
-            "dpiscope_evicted_flows_total",
-            "counter",
-            "Flows dropped for want of room.",
-            status.evicted_flows.0 as f64,
-        );
-        plain(
-            "dpiscope_unjudged_flows_total",
-            "counter",
-            "Ended flows that were not judged for want of time.",
-            status.unjudged_flows as f64,
-        );
-        plain(
-            "dpiscope_seen_ratio",
-            "gauge",
-            "The share of packets that verdicts rest on.",
-            status.seen_share(),
-        );
-        plain(
-            "dpiscope_lag_seconds",
-            "gauge",
-            "How far judging is behind the clock.",
-            status.lag_ns as f64 / 1e9,
-        );
-        plain(
-            "dpiscope_assessment_seconds",
-            "gauge",
-            "How long the last assessment took.",
-            status.assessment_ns as f64 / 1e9,
-        );
+        engine(&mut page, status);
         if let Some(bytes) = memory {
-            plain(
-                "process_resident_memory_bytes",
-                "gauge",
-                "Resident memory size in bytes.",
-                bytes as f64,
-            );
+            let help = "Resident memory size in bytes.";
+            let value = (String::new(), bytes as f64);
+            page.add("process_resident_memory_bytes", "gauge", help, &[value]);
         }
         let build = labels(&[
             ("version", env!("CARGO_PKG_VERSION")),
@@ -225,6 +131,109 @@ impl Metrics {
             &[(build, 1.0)],
         );
         page.0
+    }
+}
+
+/// What came from each interface, and what was lost.
+fn packets(page: &mut Page, status: &Status) {
+    let each = |value: &dyn Fn(&InterfaceStatus) -> u64| -> Vec<(String, f64)> {
+        let interfaces = status.interfaces.iter();
+        interfaces
+            .map(|one| (labels(&[("interface", &one.name)]), value(one) as f64))
+            .collect()
+    };
+    page.add(
+        "dpiscope_packets_total",
+        "counter",
+        "Packets read.",
+        &each(&|one| one.packets),
+    );
+    page.add(
+        "dpiscope_received_bytes_total",
+        "counter",
+        "Bytes that these packets had on the wire.",
+        &each(&|one| one.bytes),
+    );
+    page.add(
+        "dpiscope_interface_up",
+        "gauge",
+        "Whether the interface can be listened to.",
+        &each(&|one| u64::from(one.open)),
+    );
+    let mut dropped = Vec::new();
+    for one in &status.interfaces {
+        for (reason, count) in [
+            ("kernel", one.dropped_by_kernel),
+            ("interface", one.dropped_by_interface),
+        ] {
+            let labels = labels(&[("interface", &one.name), ("reason", reason)]);
+            dropped.push((labels, count as f64));
+        }
+    }
+    let ours = labels(&[("interface", ""), ("reason", "behind")]);
+    dropped.push((ours, status.dropped_by_us as f64));
+    page.add(
+        "dpiscope_dropped_packets_total",
+        "counter",
+        "Packets lost: no room in the kernel's buffer, dropped by the interface, or read and dropped because judging was behind.",
+        &dropped,
+    );
+}
+
+/// How the engine is doing.
+fn engine(page: &mut Page, status: &Status) {
+    let figures = [
+        (
+            "dpiscope_flows",
+            "gauge",
+            "Flows in the flow table.",
+            status.flows as f64,
+        ),
+        (
+            "dpiscope_judged_flows",
+            "gauge",
+            "Flows held to be judged.",
+            status.judged_flows as f64,
+        ),
+        (
+            "dpiscope_flows_total",
+            "counter",
+            "Flows seen.",
+            status.all_flows as f64,
+        ),
+        (
+            "dpiscope_evicted_flows_total",
+            "counter",
+            "Flows dropped for want of room.",
+            status.evicted_flows.0 as f64,
+        ),
+        (
+            "dpiscope_unjudged_flows_total",
+            "counter",
+            "Ended flows that were not judged for want of time.",
+            status.unjudged_flows as f64,
+        ),
+        (
+            "dpiscope_seen_ratio",
+            "gauge",
+            "The share of packets that verdicts rest on.",
+            status.seen_share(),
+        ),
+        (
+            "dpiscope_lag_seconds",
+            "gauge",
+            "How far judging is behind the clock.",
+            status.lag_ns as f64 / 1e9,
+        ),
+        (
+            "dpiscope_assessment_seconds",
+            "gauge",
+            "How long the last assessment took.",
+            status.assessment_ns as f64 / 1e9,
+        ),
+    ];
+    for (name, kind, help, value) in figures {
+        page.add(name, kind, help, &[(String::new(), value)]);
     }
 }
 
@@ -304,7 +313,7 @@ mod tests {
 
     fn status(findings: u64) -> Status {
         Status {
-            interfaces: vec![dpiscope::pipeline::live::InterfaceStatus {
+            interfaces: vec![InterfaceStatus {
                 name: "eth\"0".to_owned(),
                 open: true,
                 packets: 12,
