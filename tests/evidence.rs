@@ -235,7 +235,7 @@ fn other_tools_count_and_filter_the_same() {
     };
     let folder = tempfile::tempdir().expect("a folder");
     let evidence = folder.path().join("evidence.pcapng");
-    for fixture in [DEMO, "fixtures/forged-rst-triple.pcapng"] {
+    for fixture in [DEMO, "fixtures/forged-rst.pcap"] {
         save(&[Path::new(fixture)], &evidence);
         let comments = comments(&evidence);
         let Some(all) = tshark(&evidence, "frame") else {

@@ -1,4 +1,4 @@
-//! What the kernel says of a running `analyze`: `src/cli/sandbox.rs` tests what is refused inside.
+//! What the kernel says of a running `analyze`: `src/cli/sandbox` tests what is refused inside.
 #![cfg(target_os = "linux")]
 
 use std::fs;
@@ -130,4 +130,49 @@ fn inside_it_everything_that_analyze_offers_still_works() {
             .is_some_and(|all| !all.is_empty())
     );
     assert!(fs::metadata(&evidence).expect("the evidence").len() > 1_000);
+}
+
+#[cfg(feature = "live")]
+#[test]
+fn a_live_run_leaves_root_and_its_privileges_and_still_answers_for_its_state() {
+    use std::io::Read as _;
+    let mut child = Command::new(env!("CARGO_BIN_EXE_dpiscope"))
+        .args(["live", "-i", "lo", "-v", "--metrics", "0"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program runs");
+    let mut errors = BufReader::new(child.stderr.take().expect("stderr"));
+    let mut told = String::new();
+    while !told.contains("metrics at") {
+        if errors.read_line(&mut told).expect("a line") == 0 {
+            eprintln!("not run: needs the right to capture ({told})");
+            child.wait().expect("it ended");
+            return;
+        }
+    }
+    let field = status(child.id());
+    for set in ["CapEff:", "CapPrm:", "CapInh:"] {
+        assert_eq!(field(set), "0000000000000000", "{told}");
+    }
+    assert_eq!(field("NoNewPrivs:"), "1");
+    assert_eq!(field("Seccomp:"), "2", "{told}");
+    assert_ne!(field("Uid:"), "0", "{told}");
+    let place = told
+        .split("http://")
+        .nth(1)
+        .and_then(|rest| rest.split('/').next());
+    let mut scraper = std::net::TcpStream::connect(place.expect("its address")).expect("answered");
+    scraper
+        .write_all(b"GET /metrics HTTP/1.1\r\n\r\n")
+        .expect("sent");
+    let mut answer = String::new();
+    scraper.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    let id = child.id().to_string();
+    let sent = Command::new("kill").args(["-s", "TERM", &id]).status();
+    assert!(sent.is_ok_and(|status| status.success()));
+    let ended = child.wait().expect("it ends");
+    assert_eq!(ended.code(), Some(143));
 }

@@ -141,6 +141,12 @@ impl Listener {
         self.activate()
     }
 
+    /// It will not be opened again: what comes of it is partial.
+    pub fn give_up(&mut self, why: &str) {
+        self.facts.truncated = true;
+        self.facts.warnings.push(why.to_owned());
+    }
+
     /// Replaces what is in `batch` by packets that have come since the last time, `most` at most.
     pub fn hear(&mut self, batch: &mut Batch, most: usize) -> Heard {
         batch.packets.clear();

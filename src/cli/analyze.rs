@@ -39,15 +39,11 @@ pub(crate) fn run(args: &AnalyzeArgs) -> Result<Exit, Failure> {
         .map_err(|error| Failure::refused(format!("cannot listen for signals: {error}")))?;
     let settings = args.engine.settings(args.report.flows);
     if !args.no_sandbox {
-        let granted = sandbox::enter(&Needs {
+        let needs = Needs {
             read: readable(args, &paths),
             ..Needs::default()
-        });
-        if args.verbose {
-            for line in granted {
-                say(&format!("dpiscope: sandbox: {line}"));
-            }
-        }
+        };
+        sandbox::enter_and_tell(&needs, args.verbose);
     }
     let (run, unreadable) = Run::open(&paths, &options);
     if run.captures() == 0 {

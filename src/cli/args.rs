@@ -146,6 +146,14 @@ pub(crate) struct LiveArgs {
     #[arg(short = 'b', long = "ring-buffer", value_name = "WHEN", action = clap::ArgAction::Append, requires = "output")]
     pub(crate) rotate: Vec<String>,
 
+    /// Answer Prometheus at this address (`127.0.0.1:9470`), or at this port of the loopback: GET /metrics
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) metrics: Option<String>,
+
+    /// Do not give up privileges, files and sockets before listening: to debug, or where an interface goes for good and comes back
+    #[arg(long)]
+    pub(crate) no_sandbox: bool,
+
     /// More on stderr: what is listened to, and the state with each table
     #[arg(short = 'v')]
     pub(crate) verbose: bool,

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, Write};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use dpiscope::capture::{CaptureError, Listener, LiveOptions, Options, Run};
@@ -16,7 +17,9 @@ use serde::Serialize;
 
 use super::analyze::{input, is_partial};
 use super::args::{Format, LiveArgs};
+use super::metrics::Metrics;
 use super::output::colour_allowed;
+use super::sandbox::{self, Needs};
 use super::services::{catalogue, known};
 use super::signals::{Requests, Signals};
 use super::stream::{Rotation, Stream};
@@ -43,9 +46,20 @@ pub(crate) fn run(args: &LiveArgs) -> Result<Exit, Failure> {
     if args.engine.max_flows.is_none() {
         settings.max_flows = MAX_FLOWS;
     }
+    let mut metrics = (args.metrics.as_deref()).map(Metrics::bind).transpose()?;
     let input = Packets::open(args)?;
     let mut desk = Events::new(args, &catalogue, &only, stream, &signals.stop, &requests);
-    // Whatever needs a privilege is open now, and no packet has been looked at: here is the place to give privileges up.
+    // Whatever needs a privilege is open now, and no packet has been looked at.
+    if !args.no_sandbox {
+        sandbox::enter_and_tell(&needs(args), args.verbose);
+    }
+    if let Some(metrics) = &mut metrics {
+        if let (Some(place), false) = (metrics.place(), args.report.quiet) {
+            say(&format!("dpiscope: metrics at http://{place}/metrics"));
+        }
+        metrics.serve();
+    }
+    desk.metrics = metrics;
     let analysis = input.judge(&settings, &catalogue, &mut desk);
     if let Some(failure) = desk.failure {
         return Err(failure);
@@ -62,6 +76,19 @@ pub(crate) fn run(args: &LiveArgs) -> Result<Exit, Failure> {
         None if found => Exit::Found,
         None => Exit::Done,
     })
+}
+
+/// What will be opened from now on.
+fn needs(args: &LiveArgs) -> Needs {
+    // drop counts and flags of interfaces; the former leads to the latter
+    let system = ["/sys/class/net", "/sys/devices"].map(PathBuf::from);
+    let output = args.report.output.clone();
+    Needs {
+        read: args.read.iter().cloned().chain(system).collect(),
+        output: output.filter(|path| path != Path::new("-")),
+        leave_root: args.read.is_empty(),
+        serve: args.metrics.is_some(),
+    }
 }
 
 /// Where packets come from.
@@ -176,6 +203,7 @@ struct Events<'a> {
     flows: BTreeSet<u64>,
     due: Option<Timestamp>,
     memory: Memory,
+    metrics: Option<Metrics>,
     unjudged: u64,
     failure: Option<Failure>,
 }
@@ -236,6 +264,7 @@ impl<'a> Events<'a> {
             flows: BTreeSet::new(),
             due: None,
             memory: Memory::open(),
+            metrics: None,
             unjudged: 0,
             failure: None,
         }
@@ -247,6 +276,9 @@ impl<'a> Events<'a> {
             return;
         }
         self.unjudged = sight.status.unjudged_flows;
+        if let Some(metrics) = &mut self.metrics {
+            metrics.renew(sight.status, self.memory.bytes(), self.catalogue);
+        }
         let outcome = self.answer(sight).and_then(|()| self.events(sight));
         if let Err(failure) = outcome {
             self.failure = Some(failure);
@@ -515,7 +547,8 @@ impl<'a> Events<'a> {
     }
 }
 
-const fn word(kind: dpiscope::detect::Kind) -> &'static str {
+/// The contract's word for a kind.
+pub(crate) const fn word(kind: dpiscope::detect::Kind) -> &'static str {
     match kind {
         dpiscope::detect::Kind::RstInjection => "rst_injection",
         dpiscope::detect::Kind::Blackholing => "blackholing",

@@ -13,6 +13,8 @@ mod explain;
 mod interfaces;
 #[cfg(feature = "live")]
 mod live;
+#[cfg(feature = "live")]
+mod metrics;
 mod near;
 mod output;
 mod progress;

@@ -66,6 +66,15 @@ impl Output {
     }
 }
 
+pub(crate) fn cannot_write(path: &Path, error: &io::Error) -> Failure {
+    Failure::refused(format!("cannot write {}: {error}", path.display()))
+}
+
+/// Writes to stdout.
+pub(crate) fn print(fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
+    Output::Stdout.write(fill)
+}
+
 /// Whether `path` is one of the `others`, by whatever name.
 pub(crate) fn is_one_of(path: &Path, others: &[PathBuf]) -> bool {
     path.canonicalize().is_ok_and(|here| {
@@ -81,15 +90,6 @@ pub(crate) fn empty(file: &File) -> io::Result<()> {
         file.set_len(0)?;
     }
     Ok(())
-}
-
-pub(crate) fn cannot_write(path: &Path, error: &io::Error) -> Failure {
-    Failure::refused(format!("cannot write {}: {error}", path.display()))
-}
-
-/// Writes to stdout.
-pub(crate) fn print(fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
-    Output::Stdout.write(fill)
 }
 
 /// Whether the user allows colours (no-color.org: any value but an empty one forbids them).

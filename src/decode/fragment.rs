@@ -130,11 +130,11 @@ impl Fragments {
                 let mut datagram = self.datagrams.remove(&key)?;
                 self.bytes -= datagram.cost;
                 let frames = std::mem::take(&mut datagram.frames);
-                let whole = datagram.assemble();
-                if whole.is_none() {
-                    self.abandoned.extend_from_slice(&frames);
-                }
-                whole.map(|whole| Whole { frames, ..whole })
+                let Some(whole) = datagram.assemble() else {
+                    self.abandoned.extend(frames);
+                    return None;
+                };
+                Some(Whole { frames, ..whole })
             }
         }
     }

@@ -530,3 +530,220 @@ fn title(finding: &Finding) -> String {
         finding.mechanism.name()
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::capture::{Options, Run};
+    use crate::types::{Endpoint, Protocol};
+
+    const SECOND: i64 = 1_000_000_000;
+
+    const OURS: [u8; 4] = [10, 0, 0, 1];
+    const THEIRS: [u8; 4] = [198, 51, 100, 7];
+
+    /// The flow that is wanted: UDP from port 1000 of ours to port 443 of theirs.
+    fn wanted(times: (i64, i64), cited: &[u64]) -> EvidenceFile<Vec<u8>> {
+        let end = |address, port| Endpoint {
+            address: Address::v4(address),
+            port,
+        };
+        let key = FlowKey {
+            a: end(OURS, 1000),
+            b: end(THEIRS, 443),
+            protocol: Protocol::Udp,
+        };
+        let mut wanted = Wanted {
+            flows: HashMap::default(),
+            count: 1,
+            beside: 0,
+            addresses: BTreeSet::new(),
+            cited: BTreeMap::new(),
+            notes: Vec::new(),
+            others: BTreeSet::new(),
+        };
+        let span = Span {
+            key: ordered(key),
+            first: Timestamp(times.0 * SECOND),
+            last: Timestamp(times.1 * SECOND),
+        };
+        wanted.flows.insert(flow_hash(&key), vec![span]);
+        wanted.cite(
+            "a rule: 3, limit 2".to_owned(),
+            cited.iter().map(|number| Frame::new(0, *number)),
+        );
+        EvidenceFile {
+            wanted,
+            captures: vec![("a.pcap".to_owned(), None)],
+            interfaces: BTreeMap::new(),
+            last: Timestamp::default(),
+            fragments: Fragments::default(),
+            held: VecDeque::new(),
+            held_bytes: 0,
+            writer: PcapngWriter::new(Vec::new(), "test", "").unwrap(),
+            written: Written::default(),
+        }
+    }
+
+    fn ip(from: [u8; 4], to: [u8; 4], protocol: u8, place: u16, payload: &[u8]) -> Vec<u8> {
+        let mut packet = vec![0x45, 0];
+        packet.extend((20 + payload.len() as u16).to_be_bytes());
+        packet.extend([0, 9]);
+        packet.extend(place.to_be_bytes());
+        packet.extend([64, protocol, 0, 0]);
+        packet.extend(from);
+        packet.extend(to);
+        packet.extend(payload);
+        packet
+    }
+
+    fn udp(from: u16, to: u16, payload: &[u8]) -> Vec<u8> {
+        let mut datagram = Vec::new();
+        for word in [from, to, 8 + payload.len() as u16, 0] {
+            datagram.extend(word.to_be_bytes());
+        }
+        datagram.extend(payload);
+        datagram
+    }
+
+    /// Frame numbers that are written, from packets a second apart; a packet's first byte behind its IP header tells nothing, so times do.
+    fn saved(mut file: EvidenceFile<Vec<u8>>, packets: &[Vec<u8>]) -> (Vec<i64>, Written, Vec<u8>) {
+        for (number, bytes) in (1_u64..).zip(packets) {
+            let packet = Packet {
+                time: Timestamp(number as i64 * SECOND),
+                frame: Frame::new(0, number),
+                captured: bytes.len() as u32,
+                wire: bytes.len() as u32,
+                link: LinkType::RAW,
+                ..Packet::default()
+            };
+            let batch = Batch {
+                bytes: Arc::new(bytes.clone()),
+                packets: vec![packet],
+            };
+            file.batch(&batch, &|_| None).unwrap();
+        }
+        // the end of the file, without taking the writer away
+        file.fragments.finish();
+        while !file.held.is_empty() {
+            file.forsake(Timestamp(i64::MAX));
+            file.release().unwrap();
+        }
+        let (written, bytes) = (file.written, file.writer.finish().unwrap());
+        let reader = Box::new(Cursor::new(bytes.clone()));
+        let mut times = Vec::new();
+        if let Ok(mut run) = Run::read("evidence", reader, &Options::default()) {
+            let mut batch = Batch::default();
+            while run.next(&mut batch) {
+                times.extend(batch.packets.iter().map(|packet| packet.time.0 / SECOND));
+            }
+        }
+        (times, written, bytes)
+    }
+
+    #[test]
+    fn both_directions_and_icmp_errors_belong_to_a_flow_and_its_neighbours_do_not() {
+        let sent = ip(OURS, THEIRS, 17, 0, &udp(1000, 443, b"x"));
+        let mut error = vec![3, 1, 0, 0, 0, 0, 0, 0];
+        error.extend(&sent);
+        let packets = [
+            sent.clone(),
+            ip(THEIRS, OURS, 17, 0, &udp(443, 1000, b"y")),
+            ip([192, 0, 2, 1], OURS, 1, 0, &error),
+            ip(OURS, THEIRS, 17, 0, &udp(1001, 443, b"z")),
+            ip(OURS, THEIRS, 1, 0, &[8, 0, 0, 0, 0, 0, 0, 0]),
+            sent,
+        ];
+        let (times, written, _) = saved(wanted((0, 5), &[]), &packets);
+        assert_eq!(times, [1, 2, 3], "the last is past the flow's end");
+        assert_eq!((written.packets, written.cited), (3, 0));
+    }
+
+    #[test]
+    fn all_pieces_of_a_fragmented_datagram_are_saved_in_their_places() {
+        let whole = udp(1000, 443, &[7; 32]);
+        let other = udp(1001, 443, &[7; 32]);
+        let piece = |datagram: &[u8], from: usize, to: usize, id: u8| {
+            let more = if to < datagram.len() { 0x2000 } else { 0 };
+            let mut packet = ip(
+                OURS,
+                THEIRS,
+                17,
+                more | (from / 8) as u16,
+                &datagram[from..to],
+            );
+            packet[5] = id;
+            packet
+        };
+        let plain = ip(OURS, THEIRS, 17, 0, &udp(1000, 443, b"x"));
+        let packets = [
+            // ours, the last piece first, with another packet of the flow between, and a piece that comes twice
+            piece(&whole, 16, 40, 1),
+            plain.clone(),
+            piece(&other, 0, 16, 2),
+            piece(&whole, 16, 40, 1),
+            piece(&whole, 0, 16, 1),
+            piece(&other, 16, 40, 2),
+            // one that never becomes whole
+            piece(&whole, 0, 16, 3),
+            plain,
+        ];
+        let (times, written, _) = saved(wanted((0, 9), &[]), &packets);
+        assert_eq!(times, [1, 2, 5, 8]);
+        assert_eq!(written.packets, 4);
+    }
+
+    #[test]
+    fn what_waits_for_a_piece_that_never_comes_is_bounded() {
+        let mut piece = ip(OURS, THEIRS, 17, 0x2000, &[0; 64]);
+        let plain = ip(OURS, THEIRS, 17, 0, &udp(1000, 443, &vec![0; 40_000]));
+        let mut file = wanted((0, 10_000), &[]);
+        let mut most = 0;
+        let mut feed = |number: u64, bytes: &[u8]| {
+            let packet = Packet {
+                time: Timestamp(SECOND + number as i64),
+                frame: Frame::new(0, number),
+                captured: bytes.len() as u32,
+                wire: bytes.len() as u32,
+                link: LinkType::RAW,
+                ..Packet::default()
+            };
+            let batch = Batch {
+                bytes: Arc::new(bytes.to_vec()),
+                packets: vec![packet],
+            };
+            file.batch(&batch, &|_| None).unwrap();
+            most = most.max(file.held_bytes);
+        };
+        feed(1, &piece);
+        for number in 2..1_000 {
+            // duplicates of the first piece are of no datagram
+            piece[4] = 0;
+            feed(number, if number % 100 == 0 { &piece } else { &plain });
+        }
+        assert!(most <= MOST_HELD + 2 * plain.len(), "{most}");
+        assert_eq!(file.finish().unwrap().packets, 989);
+    }
+
+    #[test]
+    fn a_cited_packet_is_saved_whatever_it_is_and_one_that_is_not_met_is_told() {
+        let packets = [vec![0; 4], ip(OURS, THEIRS, 17, 0, &udp(1000, 443, b"x"))];
+        let (times, written, bytes) = saved(wanted((0, 9), &[1, 2, 77]), &packets);
+        assert_eq!(times, [1, 2]);
+        assert_eq!(written.cited, 2);
+        let text = String::from_utf8_lossy(&bytes);
+        for words in [
+            "a rule: 3, limit 2",
+            "frame 1 of a.pcap",
+            "frame 2 of a.pcap",
+        ] {
+            assert!(text.contains(words), "{words}");
+        }
+        let mut file = wanted((0, 9), &[1, 2, 77]);
+        file.wanted.cited.remove(&Frame::new(0, 1));
+        assert_eq!(file.finish().unwrap().missing, 2);
+    }
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{InterfaceStatus, Next, Source};
-use crate::capture::{Batch, CaptureFile, Drops, Heard, Listener, Packet};
+use crate::capture::{Batch, CaptureError, CaptureFile, Drops, Heard, Listener, Packet};
 use crate::facts::Loss;
 use crate::types::Timestamp;
 
@@ -45,6 +45,8 @@ struct Ear {
     asked: Timestamp,
     /// When it was taken down, if it is down.
     down: Option<Timestamp>,
+    /// Whether it will never be opened again.
+    gone: bool,
 }
 
 impl<'a> Ears<'a> {
@@ -64,6 +66,7 @@ impl<'a> Ears<'a> {
             drops: Drops::default(),
             asked: now,
             down: None,
+            gone: false,
         };
         Self {
             listeners: listeners.into_iter().map(ear).collect(),
@@ -93,7 +96,7 @@ impl Source for Ears<'_> {
             .map(|ear| ear.reached)
             .min()
             .unwrap_or_default();
-        let over = self.left == Some(0);
+        let over = self.left == Some(0) || self.listeners.iter().all(|ear| ear.gone);
         match self.listeners.as_mut_slice() {
             [alone] => std::mem::swap(batch, &mut alone.heard),
             several => merge(several, reached, over, batch),
@@ -163,15 +166,30 @@ impl Ear {
             self.reached = now;
             if now >= retry {
                 self.lost = Some((since, now.plus(RETRY)));
-                if self.listener.reopen().is_ok() {
-                    self.lost = None;
-                    // what was said meanwhile was not heard
-                    losses.push(Loss {
-                        from: since,
-                        to: now,
-                        packets: 0,
-                    });
-                    news.push(format!("{}: back", self.listener.name()));
+                match self.listener.reopen() {
+                    Ok(()) => {
+                        self.lost = None;
+                        // what was said meanwhile was not heard
+                        losses.push(Loss {
+                            from: since,
+                            to: now,
+                            packets: 0,
+                        });
+                        news.push(format!("{}: back", self.listener.name()));
+                    }
+                    // whoever gave the privilege up does not get it back
+                    Err(CaptureError::NotPermitted { .. }) => {
+                        self.gone = true;
+                        self.lost = Some((since, Timestamp(i64::MAX)));
+                        self.listener.give_up(
+                            "went away, and could not be opened again without the privilege that was given up at the start",
+                        );
+                        news.push(format!(
+                            "{}: may not be opened again, since that privilege was given up at the start; start anew for it, or with --no-sandbox",
+                            self.listener.name()
+                        ));
+                    }
+                    Err(_) => {}
                 }
             }
             return false;
