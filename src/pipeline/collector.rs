@@ -10,6 +10,7 @@ use crate::flow::Slab;
 use crate::service::{Catalogue, Clue, ServiceId, Why};
 use crate::types::{Endpoint, Protocol, Timestamp};
 
+use super::calls;
 use super::names::NameBook;
 use super::reader::UndecodedCounts;
 use super::worker::{Gathered, belong, clue};
@@ -42,6 +43,7 @@ pub(super) fn collect(
     }
     if book.spoken {
         name_by_siblings(&mut parts, catalogue);
+        calls::join(&mut parts, catalogue);
     }
     // by index; the control row comes first and is not among the catalogue's services
     let services = catalogue
@@ -214,7 +216,7 @@ fn name_by_siblings(parts: &mut [Slab<Gathered>], catalogue: &Catalogue) {
             .and_then(|detail| detail.host.as_ref());
         host.map_or_else(
             || catalogue.service(owner.service).name.clone(),
-            |(name, _)| name.clone(),
+            Clone::clone,
         )
     };
     let owners: HashMap<_, _, foldhash::fast::RandomState> = owners
