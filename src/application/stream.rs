@@ -889,6 +889,9 @@ mod tests {
             Just(b"HTTP/1.1 200 OK\r\n\r\n".to_vec()),
             Just(b"220 ready\r\n".to_vec()),
             Just(vec![0x80, 31, 1, 3, 1, 0, 6, 0, 0, 0, 16]),
+            (1_u8..4).prop_map(|number| vec![12, 0, number, 0, 0, 0, 9, 9, 9, 9, 9, 9]),
+            Just(vec![0, 1, 0, 0, 5, 0, 0, 0, 2, 0, 0, 0]),
+            Just(vec![0x9d; 256]),
             proptest::collection::vec(any::<u8>(), 0..40),
         ];
         proptest::collection::vec(part, 0..5).prop_map(|parts| parts.concat())

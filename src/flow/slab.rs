@@ -49,7 +49,7 @@ impl<T> Slab<T> {
     /// Adds a value; gives its place.
     pub(crate) fn push(&mut self, value: T) -> u32 {
         let index = self.len() as u32;
-        if index as usize % CHUNK == 0 {
+        if (index as usize).is_multiple_of(CHUNK) {
             self.chunks.push(Vec::with_capacity(CHUNK));
         }
         if let Some(last) = self.chunks.last_mut() {
