@@ -199,7 +199,7 @@ impl Story {
                     tls_version: host.map(|_| "1.3".into()),
                     ..Recognised::default()
                 },
-                host: host.map(|host| (host.to_owned(), HostSource::TlsSni)),
+                host: host.map(str::to_owned),
                 host_source: host.map(|_| HostSource::TlsSni),
                 ..Detail::default()
             },
@@ -772,7 +772,7 @@ fn nothing_found_is_said_and_never_called_not_blocked() {
 #[test]
 fn what_a_capture_names_cannot_steer_a_terminal() {
     let mut story = Story::new();
-    story.flows[0].detail.host = Some(("evil\x1b[2J.example".into(), HostSource::TlsSni));
+    story.flows[0].detail.host = Some("evil\x1b[2J.example".into());
     story.files[0].path = "a\nb\u{202e}.pcap".into();
     let text = words(&story.report(), Look::default());
     assert!(!text.contains('\x1b') && !text.contains('\u{202e}'));

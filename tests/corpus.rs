@@ -12,7 +12,7 @@ use dpiscope::capture::{Options, Run};
 use dpiscope::detect::{Kind, Level};
 use dpiscope::facts::End;
 use dpiscope::pipeline::{self, Analysis, Scope, Settings};
-use dpiscope::service::Catalogue;
+use dpiscope::service::{Catalogue, ServiceId};
 use dpiscope::types::Endpoint;
 
 /// Both ends of a flow, whoever is the client.
@@ -194,6 +194,76 @@ fn every_flow_that_was_reset_has_a_cause_and_no_innocent_one_is_left_unexplained
     }
     assert!(counts.len() > 5, "{counts:?}");
     assert_eq!(unexplained, [""; 0]);
+}
+
+/// Flows of each capture that belong to a messenger, as each was judged by hand; how, and why, is in `docs/naming.md`.
+const MESSENGERS: [(&str, &str, u32); 31] = [
+    ("arkime__stun.pcap", "skype", 1),
+    ("censorlab__03_tls_sni-test.pcap", "discord", 1),
+    ("censorlab__03_tls_sni-test.pcap", "signal", 2),
+    ("censorlab__03_tls_sni-test.pcap", "telegram", 3),
+    ("censorlab__03_tls_sni-test.pcap", "whatsapp", 4),
+    ("matousp__viber2.pcapng", "viber", 2),
+    ("matousp__xz1_discord.pcap", "discord", 11),
+    ("ndpi__KakaoTalk_chat.pcap", "kakaotalk", 3),
+    ("ndpi__discord_mid_flow.pcap", "discord", 1),
+    ("ndpi__google_meet.pcapng", "google_messages", 2),
+    ("ndpi__line.pcap", "line", 5),
+    ("ndpi__lru_ipv6_caches.pcapng", "whatsapp", 4),
+    ("ndpi__quic_crypto_aes_auth_size.pcap", "snapchat", 2),
+    ("ndpi__riotgames.pcap", "discord", 2),
+    ("ndpi__sites.pcapng", "google_messages", 1),
+    ("ndpi__sites.pcapng", "messenger", 1),
+    ("ndpi__sites.pcapng", "skype", 1),
+    ("ndpi__sites.pcapng", "telegram", 3),
+    ("ndpi__skype-conference-call.pcap", "skype", 1),
+    ("ndpi__snapchat.pcap", "snapchat", 3),
+    ("ndpi__stun_dtls_rtp.pcapng", "google_messages", 2),
+    ("ndpi__stun_signal.pcapng", "signal", 21),
+    ("ndpi__telegram.pcap", "telegram", 15),
+    ("ndpi__threema.pcap", "threema", 6),
+    ("ndpi__tunnelbear.pcap", "messenger", 1),
+    ("ndpi__wa_voice.pcap", "facetime", 1),
+    ("ndpi__wa_voice.pcap", "whatsapp", 10),
+    ("ndpi__whatsapp.pcap", "whatsapp", 86),
+    ("ndpi__whatsapp_login_chat.pcap", "facetime", 1),
+    ("ndpi__whatsapp_login_chat.pcap", "whatsapp", 1),
+    ("ndpi__whatsapp_voice_and_message.pcap", "whatsapp", 13),
+];
+
+/// Client ports of flows that are a messenger's to the eye, and that no byte proves.
+const UNNAMED: [(&str, u16); 1] = [("ndpi__KakaoTalk_chat.pcap", 46_947)];
+
+#[test]
+fn messengers_are_named_and_nothing_else_is() {
+    let Some(folder) = captures() else { return };
+    let catalogue = Catalogue::builtin();
+    let mut named: BTreeMap<(String, String), u32> = BTreeMap::new();
+    let (mut flows, mut unnamed) = (0, 0);
+    for row in table(&folder.join("MANIFEST.tsv")) {
+        let file = &row["file"];
+        let Some(analysis) = analysis(&folder.join(file)) else {
+            continue;
+        };
+        for flow in &analysis.around.flows {
+            flows += 1;
+            let service = ServiceId(flow.service);
+            if catalogue.is_messenger(service) {
+                let place = (file.clone(), catalogue.service(service).id.clone());
+                *named.entry(place).or_default() += 1;
+            } else if UNNAMED.contains(&(file.as_str(), flow.key.a.port)) {
+                unnamed += 1;
+            }
+        }
+    }
+    let wanted: BTreeMap<_, _> = MESSENGERS
+        .into_iter()
+        .map(|(file, service, flows)| ((file.to_owned(), service.to_owned()), flows))
+        .collect();
+    assert_eq!(named, wanted);
+    let right: u32 = named.values().sum();
+    eprintln!("of {flows} flows {right} are a messenger's and named so, {unnamed} are not named");
+    assert_eq!((right, unnamed), (210, UNNAMED.len()));
 }
 
 /// The share of injected flows that must be found: what the corpus' keepers ask. Nothing in it is judged blackholed or slowed.

@@ -29,7 +29,7 @@ pub(super) fn may_start(payload: &[u8], ports: [u16; 2]) -> bool {
         | Kind::Rtp
         | Kind::Rtcp => true,
         Kind::Dns => dns::ports_may_carry(ports),
-        _ => others::is_discord_discovery(payload) || mtproto::reflector(payload).is_some(),
+        _ => own_mark(payload).is_some() || mtproto::reflector(payload).is_some(),
     }
 }
 
@@ -205,11 +205,22 @@ fn service(payload: &[u8], arrival: &Arrival, found: &mut Recognised) -> bool {
         found.client = found.client.or(Some(client));
         return true;
     }
-    if others::is_discord_discovery(payload) {
-        found.signature = Some(("discord", "address discovery of Discord's voice"));
+    if let Some(signature) = own_mark(payload) {
+        found.signature = found.signature.or(Some(signature));
         return true;
     }
     false
+}
+
+/// Whose a datagram is that bears a mark of its own, and why.
+fn own_mark(payload: &[u8]) -> Option<(&'static str, &'static str)> {
+    if others::is_discord_discovery(payload) {
+        return Some(("discord", "address discovery of Discord's voice"));
+    }
+    if others::is_discord_keepalive(payload) {
+        return Some(("discord", "keep-alive of Discord's voice"));
+    }
+    others::is_line_call(payload).then_some(("line", "opening of a LINE call"))
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ pub struct StreamRecogniser {
     lanes: [Lane; 2],
     ports: [u16; 2],
     dns: dns::DnsConversation,
+    turns: others::Turns,
     found: Recognised,
 }
 
@@ -73,6 +74,7 @@ impl StreamRecogniser {
             lanes: <[Lane; 2]>::default(),
             ports: [key.a.port, key.b.port],
             dns: dns::DnsConversation::default(),
+            turns: others::Turns::default(),
             found: Recognised::default(),
         }
     }
@@ -98,7 +100,19 @@ impl StreamRecogniser {
         if lane.seen >= STREAM_LIMIT {
             lane.end();
         }
+        self.turns.note(side, fresh.len());
+        if let Progress::Done { message, .. } = self.turns.threema(self.ports)
+            && self.says_nothing()
+        {
+            self.found.signature = Some(("threema", "lengths of Threema's handshake on its port"));
+            self.found.client = Some(message);
+        }
         self.appetite()
+    }
+
+    /// Whether neither a protocol nor a mark was found.
+    fn says_nothing(&self) -> bool {
+        self.found.application == Application::Unknown && self.found.signature.is_none()
     }
 
     /// Bytes of this side are missing from here on, by the capture's fault: nothing more can come in order.
@@ -154,6 +168,12 @@ impl StreamRecogniser {
             return Appetite::Full;
         }
         match (&a.reading, &b.reading) {
+            // the third turn is under way
+            (Reading::Unknown, Reading::Unknown)
+                if self.turns.threema(self.ports) == Progress::NeedMore && self.says_nothing() =>
+            {
+                Appetite::Hungry
+            }
             (Reading::Done | Reading::Unknown, Reading::Done | Reading::Unknown) => Appetite::Full,
             // One side is nobody's and the other has not spoken: waiting for it would hold memory for every flow of an unknown protocol.
             (Reading::Unknown, Reading::Opening(first))
@@ -387,7 +407,7 @@ const OPENINGS: [Opening; 8] = [
         })
     },
     |first, context| signature(&noise::claim(first, context.arrival, context.found)),
-    |first, context| signature(&others::claim(first, context.arrival, context.found)),
+    |first, context| signature(&others::claim(first, context.found)),
     |first, _| as_reading(&stun::frame(first, false), || Reading::Turn(Vec::new())),
     |first, context| {
         // A length and a few flags are no mark: elsewhere than on its port DNS would wait for what is none (ADB's "STLS", for one).
@@ -455,7 +475,7 @@ pub fn stream_may_start(first: &[u8]) -> bool {
         || noise::client_hello(first) != Progress::NotThis
         || noise::server_hello(first) != Progress::NotThis
         || stun::frame(first, false) != Progress::NotThis
-        || others::viber(first) != Progress::NotThis
+        || others::opening(first) != Progress::NotThis
         || mtproto::client_hello(first) != Progress::NotThis
         || dns::frame(first) != Progress::NotThis
 }
@@ -788,6 +808,56 @@ mod tests {
     }
 
     #[test]
+    fn threema_is_recognised_however_its_login_is_cut() {
+        for size in [1, 100, 191] {
+            let mut key = key();
+            key.b.port = 5222;
+            let mut recogniser = StreamRecogniser::new(&key);
+            let mut say = |side, length: usize| {
+                let bytes: Vec<u8> = (0..length).map(|i| (i * 167 + 13) as u8).collect();
+                for piece in bytes.chunks(size) {
+                    recogniser.bytes(side, piece, Frame::new(0, 1), Timestamp(0));
+                }
+            };
+            say(Side::A, 48);
+            say(Side::B, 80);
+            say(Side::A, 191);
+            let found = recogniser.finish();
+            assert_eq!(
+                found.signature.map(|signature| signature.0),
+                Some("threema")
+            );
+            assert_eq!(found.client, Some(Side::A));
+        }
+    }
+
+    #[test]
+    fn several_messages_of_turn_in_one_segment_are_all_read() {
+        let message = |kind: u16, attributes: &[u8]| {
+            let mut message = kind.to_be_bytes().to_vec();
+            message.extend((attributes.len() as u16).to_be_bytes());
+            message.extend([
+                0x21, 0x12, 0xa4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12,
+            ]);
+            message.extend(attributes);
+            message
+        };
+        let realm = [&[0, 0x14, 0, 10][..], b"signal.org", &[0, 0]].concat();
+        let channel = [0x40, 1, 0, 5, 1, 2, 3, 4, 5, 0, 0, 0];
+        let segment = [
+            &message(1, &[])[..],
+            &message(3, &[]),
+            &channel,
+            &message(3, &realm),
+        ]
+        .concat();
+        let found = recognise(&[&segment]);
+        assert_eq!(found.application, Application::Stun);
+        assert_eq!(found.signature.map(|signature| signature.0), Some("signal"));
+        assert_eq!(found.call.unwrap().requests, [3, 0]);
+    }
+
+    #[test]
     fn dns_over_tcp_is_read_from_both_sides_in_any_pieces() {
         let mut key = key();
         key.b.port = 53;
@@ -834,6 +904,9 @@ mod tests {
             Just(b"HTTP/1.1 200 OK\r\n\r\n".to_vec()),
             Just(b"220 ready\r\n".to_vec()),
             Just(vec![0x80, 31, 1, 3, 1, 0, 6, 0, 0, 0, 16]),
+            (1_u8..4).prop_map(|number| vec![12, 0, number, 0, 0, 0, 9, 9, 9, 9, 9, 9]),
+            Just(vec![0, 1, 0, 0, 5, 0, 0, 0, 2, 0, 0, 0]),
+            Just(vec![0x9d; 256]),
             proptest::collection::vec(any::<u8>(), 0..40),
         ];
         proptest::collection::vec(part, 0..5).prop_map(|parts| parts.concat())

@@ -145,8 +145,8 @@ pub struct Detail {
     pub transfer: Option<Box<Transfer>>,
     /// What the flow says.
     pub recognised: Recognised,
-    /// Name of the host and its source, after precedence.
-    pub host: Option<(String, crate::application::HostSource)>,
+    /// Name of the host, after precedence; [`host_source`](Self::host_source) says where it stood.
+    pub host: Option<String>,
     /// Which evidence decided the service, also where it gives no name.
     pub host_source: Option<crate::application::HostSource>,
     /// Which part of the service this is: `chat`, `media`, `call`, `push`, `web`.

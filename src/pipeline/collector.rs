@@ -10,6 +10,7 @@ use crate::flow::Slab;
 use crate::service::{Catalogue, Clue, ServiceId, Why};
 use crate::types::{Endpoint, Frame, Protocol, Timestamp};
 
+use super::calls;
 use super::names::NameBook;
 use super::reader::UndecodedCounts;
 use super::worker::{Gathered, belong, clue};
@@ -90,6 +91,7 @@ pub(super) fn name_others(parts: &mut [impl Part], book: &NameBook, catalogue: &
     }
     if book.spoken {
         name_by_siblings(parts, catalogue);
+        calls::join(parts, catalogue);
     }
 }
 
@@ -272,7 +274,7 @@ fn name_by_siblings(parts: &mut [impl Part], catalogue: &Catalogue) {
             .and_then(|detail| detail.host.as_ref());
         host.map_or_else(
             || catalogue.service(owner.service).name.clone(),
-            |(name, _)| name.clone(),
+            Clone::clone,
         )
     };
     let owners: HashMap<_, _, foldhash::fast::RandomState> = owners

@@ -2,6 +2,7 @@
 //!
 //! **Takes** capture sources and [`Settings`]. **Gives** an [`Analysis`]. **Keeps** threads, channels, shared maps. **Knows nothing of** reports and exit codes.
 
+mod calls;
 mod collector;
 pub mod live;
 mod names;

@@ -490,7 +490,8 @@ fn is_heavy(summary: &Summary) -> bool {
     summary.up.bytes.max(summary.down.bytes) >= HEAVY
 }
 
-/// Whether nothing that was captured of the flow could name it: neither side said anything, or the snap length cut what was said.
+/// Whether nothing that was captured of the flow could name it: neither side said anything, or the snap length cut what was said. A client that
+/// closed by itself waited for nothing.
 fn said_nothing(flow: &Measurement, recognised: Option<&Recognised>) -> bool {
     let cut = flow
         .details
@@ -501,7 +502,8 @@ fn said_nothing(flow: &Measurement, recognised: Option<&Recognised>) -> bool {
             || recognised.http_host.is_some()
             || !recognised.certificate_names.is_empty()
     });
-    flow.up.data_packets == 0 && flow.down.data_packets == 0 || cut && !names
+    let closed = (flow.details.as_ref()).is_some_and(|details| details.sides.a.fin.is_some());
+    flow.up.data_packets == 0 && flow.down.data_packets == 0 && !closed || cut && !names
 }
 
 /// Whether anything about the flow could become a finding, or explain one.
@@ -549,7 +551,7 @@ pub(super) fn clue<'a>(
 /// Writes down whose a flow is, and why.
 pub(super) fn belong(detail: &mut Detail, belonging: Belonging) {
     detail.host_source = belonging.host_source;
-    detail.host = belonging.host.zip(belonging.host_source);
+    detail.host = belonging.host;
     detail.part = belonging.part.map(Part::name);
     detail.service_why = belonging.why.to_string();
 }

@@ -653,9 +653,7 @@ fn finding(input: &Input<'_>, place: usize, finding: &crate::detect::Finding) ->
     let summary = input.around.flows.get(first as usize)?;
     let service = input.catalogue.service(ServiceId(summary.service));
     let detail = input.detail(first);
-    let host = detail
-        .and_then(|detail| detail.host.clone())
-        .map(|(name, _)| name);
+    let host = detail.and_then(|detail| detail.host.clone());
     let host_source = detail.and_then(|detail| detail.host_source);
     let mut evidence = Vec::new();
     for fact in &finding.evidence {
@@ -735,9 +733,7 @@ fn flow(input: &Input<'_>, index: u32, summary: &Summary) -> Flow {
     let service = input.catalogue.service(ServiceId(summary.service));
     let detail = input.detail(index);
     let said = detail.map(|detail| &detail.recognised);
-    let host = detail
-        .and_then(|detail| detail.host.clone())
-        .map(|(name, _)| name);
+    let host = detail.and_then(|detail| detail.host.clone());
     let host_source = detail.and_then(|detail| detail.host_source);
     let verdict = input.verdict(index);
     let hello = said.and_then(|said| said.hello_frame);

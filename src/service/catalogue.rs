@@ -511,7 +511,7 @@ mod tests {
     fn the_built_in_catalogue_is_sound_and_dated() {
         assert_eq!(lint(BUILTIN), []);
         let catalogue = Catalogue::builtin();
-        assert_eq!(catalogue.version(), "2026-11-24");
+        assert_eq!(catalogue.version(), "2026-11-25");
         let order: Vec<_> = catalogue
             .services()
             .map(|(_, service)| service.id.as_str())

@@ -99,6 +99,10 @@ pub enum Why {
     SharedRange(String),
     /// Another flow to the same address and port said whose it is.
     Sibling(String),
+    /// The client used the same port for a call, which said whose it is.
+    Call(String),
+    /// A call said whose it is, and its STUN names the peer's address.
+    Peer(String),
     /// The public name of an encrypted hello hides the true one.
     Hidden,
     /// Nothing pointed anywhere.
@@ -121,6 +125,8 @@ impl fmt::Display for Why {
                 f,
                 "another flow to the same address and port was for {name}"
             ),
+            Self::Call(name) => write!(f, "the client's port is that of a call of {name}"),
+            Self::Peer(name) => write!(f, "STUN of a call of {name} names the address"),
             Self::Hidden => f.write_str("an encrypted hello hides the name"),
             Self::Nothing => f.write_str("no name, no known protocol, no known address"),
         }

@@ -104,10 +104,21 @@ fn without_grease(values: &[u16]) -> Vec<u16> {
 fn hex_list(values: &[u16]) -> String {
     let mut text = String::with_capacity(values.len() * 5);
     for (i, value) in values.iter().enumerate() {
-        let comma = if i == 0 { "" } else { "," };
-        push(&mut text, format_args!("{comma}{value:04x}"));
+        if i > 0 {
+            text.push(',');
+        }
+        for byte in value.to_be_bytes() {
+            push_byte(&mut text, byte);
+        }
     }
     text
+}
+
+/// Appends two lower-case digits. The formatter takes ten times as long, and a hello has some fifty numbers.
+fn push_byte(text: &mut String, byte: u8) {
+    for nibble in [byte >> 4, byte & 0x0f] {
+        text.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
+    }
 }
 
 /// The first twelve digits of the SHA-256, or twelve zeros for an empty list.
@@ -118,7 +129,7 @@ fn digest(list: &str) -> String {
     let hash = ring::digest::digest(&ring::digest::SHA256, list.as_bytes());
     let mut text = String::with_capacity(12);
     for byte in hash.as_ref().iter().take(6) {
-        push(&mut text, format_args!("{byte:02x}"));
+        push_byte(&mut text, *byte);
     }
     text
 }

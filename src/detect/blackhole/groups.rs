@@ -42,7 +42,7 @@ pub(super) fn mark(case: &Case<'_>) -> Mark {
         client: summary.key.a.address,
         server: summary.key.b,
         service: summary.service,
-        host: case.flow.detail.host.as_ref().map(|(name, _)| name.clone()),
+        host: case.flow.detail.host.clone(),
         stage: case.stage,
         first: summary.first,
         heard: case.last_heard(),

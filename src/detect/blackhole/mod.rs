@@ -295,7 +295,7 @@ fn summary(case: &Case<'_>, mechanism: Mechanism, delivered: u64, told: bool) ->
         .detail
         .host
         .as_ref()
-        .map_or_else(String::new, |(name, _)| format!(" for {name}"));
+        .map_or_else(String::new, |name| format!(" for {name}"));
     let server = case.tries_from == Direction::Down;
     let what = match mechanism {
         Mechanism::SynUnanswered if server => "SYN/ACK never acknowledged",

@@ -40,12 +40,7 @@ fn attempt<'f>(case: &Case<'f>) -> Option<Attempt<'f>> {
     // a hello that the server acknowledges, and does not answer, is the server's affair
     let asked = case.tries.len() >= LEAST_TRIES && case.silence_s() >= LEAST_S;
     let key = &case.flow.summary.key;
-    let host = case
-        .flow
-        .detail
-        .host
-        .as_ref()
-        .map(|(name, _)| name.as_str());
+    let host = case.flow.detail.host.as_deref();
     asked.then_some((
         key.a.address,
         key.b,

@@ -371,7 +371,7 @@ fn summary(
         .detail
         .host
         .as_ref()
-        .map_or_else(String::new, |(name, _)| format!(" for {name}"));
+        .map_or_else(String::new, |name| format!(" for {name}"));
     format!("{what}{whose}{after}{host}")
 }
 

@@ -46,18 +46,13 @@ impl<'f> Lived<'f> {
     /// The reading for one case.
     pub(super) fn beside(&self, case: &Case<'_>) -> Reading {
         let key = &case.flow.summary.key;
-        let (Some(lived), Some((host, _))) = (
+        let (Some(lived), Some(host)) = (
             self.0.get(&(key.a.address, key.b.address)),
             case.flow.detail.host.as_ref(),
         ) else {
             return Reading::Blind("no flow for another name to the same server");
         };
-        let name = |flow: &&&FlowFacts| {
-            flow.detail
-                .host
-                .as_ref()
-                .is_some_and(|(name, _)| name == host)
-        };
+        let name = |flow: &&&FlowFacts| flow.detail.host.as_ref().is_some_and(|name| name == host);
         let same = lived.iter().filter(name).count();
         let others = lived.len() - same;
         if others == 0 {
@@ -74,11 +69,10 @@ impl<'f> Lived<'f> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::application::HostSource;
     use crate::detect::injection::testing::{Story, around, value};
 
     fn named(mut flow: FlowFacts, name: &str) -> FlowFacts {
-        flow.detail.host = Some((name.to_owned(), HostSource::TlsSni));
+        flow.detail.host = Some(name.to_owned());
         flow
     }
 

@@ -123,8 +123,8 @@ pub(super) fn judge(
         evidence
             .sort_by(|a, b| (b.weight.abs().total_cmp(&a.weight.abs())).then(a.rule.cmp(b.rule)));
         let first = refusal.first;
-        let host = (flow.detail.host.as_ref())
-            .map_or_else(String::new, |(name, _)| format!(" for {name}"));
+        let host =
+            (flow.detail.host.as_ref()).map_or_else(String::new, |name| format!(" for {name}"));
         let count = super::case::count(refusal.errors.len(), "forged ICMP port-unreachable error");
         let whose = match refusal.named {
             Direction::Down => "server's",
