@@ -101,10 +101,6 @@ pub(crate) struct AnalyzeArgs {
 }
 
 #[derive(Args, Debug)]
-#[cfg_attr(
-    not(feature = "live"),
-    expect(dead_code, reason = "what may be typed is the same in every build")
-)]
 pub(crate) struct LiveArgs {
     /// Interface to listen on (`dpiscope interfaces` lists them; `any` is all of them); several are one run
     #[arg(short = 'i', value_name = "IFACE", action = clap::ArgAction::Append, required_unless_present = "read")]
