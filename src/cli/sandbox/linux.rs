@@ -114,12 +114,17 @@ fn drop_capabilities(needs: &Needs) -> String {
 fn keep_capabilities(needs: &Needs) -> rustix::io::Result<CapabilitySet> {
     let none = CapabilitySet::empty();
     let had = capabilities(None)?;
-    let mut kept = CapabilitySet::DAC_READ_SEARCH & had.effective;
+    // containers often have the second only
+    let mut kept = [CapabilitySet::DAC_READ_SEARCH, CapabilitySet::DAC_OVERRIDE]
+        .into_iter()
+        .find(|one| had.effective.contains(*one))
+        .unwrap_or(none);
     if !kept.is_empty() {
+        // asked while whatever lies before them can still be passed
+        let files: Vec<&PathBuf> = needs.read.iter().filter(|path| path.is_file()).collect();
         let effective = none;
         set_capabilities(None, CapabilitySets { effective, ..had })?;
-        let closed = |path: &&PathBuf| path.is_file() && File::open(path).is_err();
-        if !needs.read.iter().any(|path| closed(&path)) {
+        if files.iter().all(|path| File::open(path).is_ok()) {
             kept = none;
         }
     }
@@ -295,6 +300,35 @@ mod tests {
             )
         });
         assert_eq!(status, (CapabilitySet::empty(), true));
+    }
+
+    #[test]
+    fn root_still_reads_the_captures_of_others_in_folders_of_others() {
+        if !capabilities(None).is_ok_and(|sets| {
+            (sets.effective).contains(
+                CapabilitySet::DAC_READ_SEARCH | CapabilitySet::DAC_OVERRIDE | CapabilitySet::CHOWN,
+            )
+        }) {
+            eprintln!("not run: needs root");
+            return;
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        let theirs = folder.path().join("theirs");
+        let capture = theirs.join("a.pcap");
+        fs::create_dir(&theirs).expect("made");
+        fs::write(&capture, "x").expect("written");
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        fs::set_permissions(&theirs, private).expect("closed");
+        std::os::unix::fs::chown(&theirs, Some(12_345), None).expect("given away");
+        let needs = Needs {
+            read: vec![capture.clone()],
+            ..Needs::default()
+        };
+        inside(needs, move |granted| {
+            assert!(File::open(&capture).is_ok(), "{granted}");
+            let sets = capabilities(None).expect("the sets");
+            assert_eq!(sets.effective, CapabilitySet::DAC_READ_SEARCH);
+        });
     }
 
     #[test]
