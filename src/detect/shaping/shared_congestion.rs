@@ -18,6 +18,13 @@ pub(in crate::detect) const ALIKE: f64 = 0.2;
 /// Seconds of a full queue at the bucket's rate whose absence is plain to see.
 const LONG_QUEUE: f64 = 0.04;
 
+/// How many times as fast as this flow's bucket a control must have been: a tariff polices every flow, and its first burst is fast too.
+const FASTER: f64 = 8.0;
+
+fn fit_rate(case: &Case<'_>) -> f64 {
+    case.fit.as_ref().map_or(f64::MAX, |fit| fit.rate)
+}
+
 /// Share of its delay below which it was absent: a policed sender's own burst waits a little on its line.
 const NO_QUEUE: f64 = 0.1;
 
@@ -35,6 +42,8 @@ pub(in crate::detect) fn read(case: &Case<'_>) -> Reading {
     let unqueued = |fit: &Fit| fit.queued().is_some_and(|share| share <= NO_QUEUE);
     if other / own > ALIKE
         && case.agreement() >= WELL
+        && (case.controls.fastest(case.burst()))
+            .is_some_and(|control| control.peak >= FASTER * fit_rate(case))
         && (case.fit.as_ref()).is_some_and(|fit| unqueued(fit) && fit.queue_s >= LONG_QUEUE)
     {
         return Reading::Blind("the packets met no queue before they were lost");
