@@ -388,7 +388,7 @@ fn every_event_keeps_to_the_schema_and_every_flow_is_told_once() {
     whole.insert("$ref".to_owned(), "#/$defs/event".into());
     let schema = jsonschema::validator_for(&schema).expect("a schema");
     let mut names = std::collections::BTreeSet::new();
-    for name in ["demo.pcap", "lab-ng-pmtu-1-client.pcap"] {
+    for name in ["demo.pcap", "lab-ng-bufferbloat-3-client.pcap"] {
         let events = rehearsed(
             &path.join("fixtures").join(name),
             &["--flows", "--every", "2"],

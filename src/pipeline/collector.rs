@@ -89,7 +89,7 @@ pub(super) fn name_others(parts: &mut [impl Part], book: &NameBook, catalogue: &
             name_by_dns(flow, book, catalogue);
         }
     }
-    if book.spoken {
+    if !book.silent {
         name_by_siblings(parts, catalogue);
         calls::join(parts, catalogue);
     }

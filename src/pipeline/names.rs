@@ -29,8 +29,8 @@ struct Named {
 pub(super) struct NameBook {
     pub(super) lookups: Vec<DnsLookup>,
     by_address: std::collections::BTreeMap<Address, Vec<Named>>,
-    /// Whether any flow may have said what names it.
-    pub(super) spoken: bool,
+    /// Whether it is known that no flow said what may name it, so that none can name another.
+    pub(super) silent: bool,
 }
 
 /// Most lookups that a run keeps; a resolver's own capture would otherwise grow for ever. The earliest stay.
@@ -80,7 +80,7 @@ impl Names {
             .flat_map(|entry| entry.value().clone())
             .collect();
         NameBook {
-            spoken: self.has_speech(),
+            silent: !self.has_speech(),
             ..NameBook::new(lookups, hosts)
         }
     }
@@ -149,7 +149,6 @@ impl NameBook {
             book.learn(lookup);
         }
         book.lookups = lookups;
-        book.spoken = true;
         book
     }
 
