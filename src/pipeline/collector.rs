@@ -25,6 +25,7 @@ pub(super) struct Remains {
     pub(super) evicted_fragments: u64,
     pub(super) first: Option<Timestamp>,
     pub(super) last: Option<Timestamp>,
+    pub(super) pauses: Vec<(Timestamp, Timestamp)>,
     pub(super) interrupted: bool,
 }
 
@@ -53,8 +54,15 @@ pub(super) fn collect(
         interrupted: remains.interrupted,
         ..Analysis::default()
     };
+    let flows = merged(parts).map(|(summary, mut detail, judged)| {
+        if let Some(detail) = &mut detail {
+            detail.observed_until =
+                watched_until(&remains.pauses, summary.last, detail.observed_until);
+        }
+        (summary, detail, judged)
+    });
     judge(
-        merged(parts),
+        flows,
         settings,
         catalogue,
         &mut analysis,
@@ -62,6 +70,17 @@ pub(super) fn collect(
     );
     analysis.captures = outcomes(remains.files, &analysis.around.flows, &remains.undecoded);
     analysis
+}
+
+/// Until when it is known that a packet of a flow whose last one came at `last` would have been captured: at most `until`, and no later than the last
+/// packet before the capture pauses. Pieces of captures of different days that were put together say nothing of the time between.
+fn watched_until(
+    pauses: &[(Timestamp, Timestamp)],
+    last: Timestamp,
+    until: Timestamp,
+) -> Timestamp {
+    let next = pauses.partition_point(|(before, _)| *before < last);
+    (pauses.get(next)).map_or(until, |(before, _)| until.min(*before))
 }
 
 /// Flows that are named together.
@@ -339,4 +358,21 @@ pub(super) fn outcomes(
         }
     }
     captures
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_known_of_the_time_in_which_the_capture_pauses() {
+        let at = |second: i64| Timestamp(second * 1_000_000_000);
+        let pauses = [(at(100), at(300)), (at(400), at(9_000))];
+        let until = |last| watched_until(&pauses, at(last), at(10_000));
+        assert_eq!(until(50), at(100));
+        assert_eq!(until(100), at(100), "the last packet before the pause");
+        assert_eq!(until(350), at(400));
+        assert_eq!(until(9_500), at(10_000));
+        assert_eq!(watched_until(&pauses, at(50), at(70)), at(70));
+    }
 }

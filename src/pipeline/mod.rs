@@ -165,6 +165,7 @@ pub fn analyze(
         }
         remains.evicted_fragments = dispatcher.finish();
         (remains.first, remains.last) = (dispatcher.first, dispatcher.last);
+        remains.pauses = std::mem::take(&mut dispatcher.pauses);
         remains.undecoded = std::mem::take(&mut dispatcher.undecoded);
         drop(dispatcher);
         barrier.wait();

@@ -47,11 +47,20 @@ pub(super) struct Dispatcher {
     pub(super) undecoded: UndecodedCounts,
     pub(super) first: Option<Timestamp>,
     pub(super) last: Option<Timestamp>,
+    /// Stretches without any packet, by the packets before and after, at most [`MOST_PAUSES`], the earliest.
+    pub(super) pauses: Vec<(Timestamp, Timestamp)>,
     /// How long a worker that is behind is waited for; for ever, where nothing is said. What it cannot take by then is dropped and counted.
     patience: Option<Duration>,
     /// Packets that no worker could take in time.
     pub(super) dropped: u64,
 }
+
+/// A capture without any packet for longer than this, in nanoseconds, is not known to have gone on: no sender waits longer before it tries again
+/// (Linux's `TCP_RTO_MAX`).
+const PAUSE: i64 = 120_000_000_000;
+
+/// Pauses that are kept.
+const MOST_PAUSES: usize = 4_096;
 
 impl Dispatcher {
     pub(super) fn new(
@@ -69,6 +78,7 @@ impl Dispatcher {
             undecoded: BTreeMap::new(),
             first: None,
             last: None,
+            pauses: Vec::new(),
             patience: None,
             dropped: 0,
         }
@@ -100,6 +110,12 @@ impl Dispatcher {
                 self.first
                     .map_or(packet.time, |first| first.min(packet.time)),
             );
+            if let Some(last) = self.last
+                && packet.time.since(last) > PAUSE
+                && self.pauses.len() < MOST_PAUSES
+            {
+                self.pauses.push((last, packet.time));
+            }
             self.last = Some(self.last.map_or(packet.time, |last| last.max(packet.time)));
             let bytes = batch.bytes_of(packet);
             match peel(packet.link, bytes, packet.wire) {
