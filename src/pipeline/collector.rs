@@ -25,7 +25,7 @@ pub(super) struct Remains {
     pub(super) evicted_fragments: u64,
     pub(super) first: Option<Timestamp>,
     pub(super) last: Option<Timestamp>,
-    pub(super) pauses: Vec<(Timestamp, Timestamp)>,
+    pub(super) pauses: Vec<Timestamp>,
     pub(super) interrupted: bool,
 }
 
@@ -74,13 +74,9 @@ pub(super) fn collect(
 
 /// Until when it is known that a packet of a flow whose last one came at `last` would have been captured: at most `until`, and no later than the last
 /// packet before the capture pauses. Pieces of captures of different days that were put together say nothing of the time between.
-fn watched_until(
-    pauses: &[(Timestamp, Timestamp)],
-    last: Timestamp,
-    until: Timestamp,
-) -> Timestamp {
-    let next = pauses.partition_point(|(before, _)| *before < last);
-    (pauses.get(next)).map_or(until, |(before, _)| until.min(*before))
+pub(super) fn watched_until(pauses: &[Timestamp], last: Timestamp, until: Timestamp) -> Timestamp {
+    let next = pauses.partition_point(|before| *before < last);
+    (pauses.get(next)).map_or(until, |before| until.min(*before))
 }
 
 /// Flows that are named together.
@@ -367,7 +363,7 @@ mod tests {
     #[test]
     fn nothing_is_known_of_the_time_in_which_the_capture_pauses() {
         let at = |second: i64| Timestamp(second * 1_000_000_000);
-        let pauses = [(at(100), at(300)), (at(400), at(9_000))];
+        let pauses = [at(100), at(400)];
         let until = |last| watched_until(&pauses, at(last), at(10_000));
         assert_eq!(until(50), at(100));
         assert_eq!(until(100), at(100), "the last packet before the pause");

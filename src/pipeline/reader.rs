@@ -47,8 +47,8 @@ pub(super) struct Dispatcher {
     pub(super) undecoded: UndecodedCounts,
     pub(super) first: Option<Timestamp>,
     pub(super) last: Option<Timestamp>,
-    /// Stretches without any packet, by the packets before and after, at most [`MOST_PAUSES`], the earliest.
-    pub(super) pauses: Vec<(Timestamp, Timestamp)>,
+    /// The last packets before the capture paused, at most [`MOST_PAUSES`], the latest.
+    pub(super) pauses: Vec<Timestamp>,
     /// How long a worker that is behind is waited for; for ever, where nothing is said. What it cannot take by then is dropped and counted.
     patience: Option<Duration>,
     /// Packets that no worker could take in time.
@@ -57,9 +57,9 @@ pub(super) struct Dispatcher {
 
 /// A capture without any packet for longer than this, in nanoseconds, is not known to have gone on: no sender waits longer before it tries again
 /// (Linux's `TCP_RTO_MAX`).
-const PAUSE: i64 = 120_000_000_000;
+pub(super) const PAUSE: i64 = 120_000_000_000;
 
-/// Pauses that are kept.
+/// Pauses that are kept: those of five days at least, since one takes two minutes.
 const MOST_PAUSES: usize = 4_096;
 
 impl Dispatcher {
@@ -112,9 +112,11 @@ impl Dispatcher {
             );
             if let Some(last) = self.last
                 && packet.time.since(last) > PAUSE
-                && self.pauses.len() < MOST_PAUSES
             {
-                self.pauses.push((last, packet.time));
+                if self.pauses.len() == MOST_PAUSES {
+                    self.pauses.remove(0);
+                }
+                self.pauses.push(last);
             }
             self.last = Some(self.last.map_or(packet.time, |last| last.max(packet.time)));
             let bytes = batch.bytes_of(packet);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use crate::capture::CaptureFile;
 use crate::detect::{self, Finding, Judgement, Level, Note, Past, shaping};
 use crate::facts::{CaptureFacts, Detail, DnsLookup, Event, FlowFacts, Loss, PacketFact};
-use crate::pipeline::collector::{self, judge};
+use crate::pipeline::collector::{self, judge, watched_until};
 use crate::pipeline::names::NameBook;
 use crate::pipeline::reader::UndecodedCounts;
 use crate::pipeline::worker::{Gathered, Told};
@@ -155,6 +155,8 @@ pub(super) struct Desk<'a> {
     lost: u64,
     /// Of these, packets that were read before they were lost.
     pub(super) dropped_by_us: u64,
+    /// The last packets before the capture paused.
+    pub(super) pauses: Vec<Timestamp>,
     undecoded: UndecodedCounts,
     /// Duplicates of flows that are not held any more, by capture.
     duplicates: BTreeMap<u16, u64>,
@@ -183,6 +185,7 @@ impl<'a> Desk<'a> {
             losses: VecDeque::new(),
             lost: 0,
             dropped_by_us: 0,
+            pauses: Vec::new(),
             undecoded: UndecodedCounts::new(),
             duplicates: BTreeMap::new(),
             detail: 0,
@@ -425,10 +428,14 @@ impl<'a> Desk<'a> {
         }
         around.lookups = std::mem::take(&mut self.listed);
         for held in &mut self.held {
-            if held.open
-                && let Some(detail) = &mut held.flow.detail
-            {
-                detail.observed_until = now.max(held.flow.summary.last);
+            let last = held.flow.summary.last;
+            if let Some(detail) = &mut held.flow.detail {
+                let until = if held.open {
+                    now.max(last)
+                } else {
+                    detail.observed_until
+                };
+                detail.observed_until = watched_until(&self.pauses, last, until);
             }
         }
         let flow_ids: Vec<u64> = self.held.iter().map(|held| held.id).collect();

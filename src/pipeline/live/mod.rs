@@ -132,6 +132,8 @@ struct Board {
     undecoded: UndecodedCounts,
     first: Option<Timestamp>,
     reached: Timestamp,
+    /// The last packets before the capture paused.
+    pauses: Vec<Timestamp>,
     dropped: u64,
     evicted_fragments: u64,
 }
@@ -274,6 +276,7 @@ impl Reader {
         }
         board.first = dispatcher.first;
         board.reached = reached;
+        board.pauses.clone_from(&dispatcher.pauses);
         board.dropped = dispatcher.dropped;
         board.evicted_fragments = dispatcher.evicted_fragments();
     }
@@ -443,6 +446,7 @@ fn judge(
         }
         desk.add_undecoded(std::mem::take(&mut board.undecoded));
         desk.dropped_by_us = board.dropped;
+        desk.pauses.clone_from(&board.pauses);
         files.clone_from(&board.files);
         news = std::mem::take(&mut board.news);
         status.first = board.first;

@@ -10,7 +10,7 @@ use crate::capture::{Batch, CaptureFile, Packet, Run};
 use crate::detect::Level;
 use crate::facts::Loss;
 use crate::pipeline::names::Names;
-use crate::pipeline::reader::Dispatcher;
+use crate::pipeline::reader::{Dispatcher, PAUSE};
 use crate::pipeline::worker::Worker;
 use crate::pipeline::{Analysis, Settings};
 use crate::service::Catalogue;
@@ -74,6 +74,8 @@ struct Captures {
     read: Batch,
     at: usize,
     due: Option<Timestamp>,
+    /// The last packet that was given out.
+    last: Timestamp,
 }
 
 impl Captures {
@@ -87,6 +89,7 @@ impl Captures {
             },
             at: 0,
             due: None,
+            last: Timestamp(i64::MIN),
         }
     }
 }
@@ -122,10 +125,15 @@ impl Source for Captures {
         batch.packets.extend(rest.iter().take_while(early));
         batch.bytes = std::sync::Arc::clone(&self.read.bytes);
         self.at += batch.packets.len();
-        let reached = match batch.packets.iter().map(|packet| packet.time).max() {
-            Some(last) if batch.packets.len() == rest.len() => last,
-            _ => {
-                self.due = Some(due.plus(TICK));
+        let last = batch.packets.iter().map(|packet| packet.time).max();
+        self.last = last.unwrap_or(self.last).max(self.last);
+        let reached = match (last, rest.get(batch.packets.len())) {
+            (Some(last), None) => last,
+            (_, next) => {
+                // a pause is ticked through until it is known as one, and then left behind, be it years long
+                let pauses = due.since(self.last) > PAUSE;
+                let next = next.filter(|_| pauses).map(|packet| packet.time);
+                self.due = Some(due.plus(TICK).max(next.unwrap_or(due)));
                 due
             }
         };
@@ -152,5 +160,51 @@ impl Source for Captures {
 
     fn news(&mut self) -> Vec<String> {
         Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::Options;
+
+    /// A capture of raw IP with an empty packet at each of `seconds`.
+    fn capture(seconds: &[u32]) -> Run {
+        let mut bytes = Vec::new();
+        for word in [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65_535, 101] {
+            bytes.extend(word.to_le_bytes());
+        }
+        for second in seconds {
+            for word in [*second, 0, 0, 0] {
+                bytes.extend(word.to_le_bytes());
+            }
+        }
+        let reader = Box::new(std::io::Cursor::new(bytes));
+        Run::read("made", reader, &Options::default()).unwrap()
+    }
+
+    #[test]
+    fn ten_years_without_a_packet_are_left_behind_after_two_minutes_and_two_minutes_are_ticked_through()
+     {
+        let slices = |seconds: &[u32]| {
+            let (mut source, mut batch) = (Captures::new(capture(seconds)), Batch::default());
+            let (mut packets, mut reached) = (0, Timestamp(i64::MIN));
+            for slices in 1..100_000 {
+                let next = source.next(&mut batch);
+                assert!(next.reached >= reached, "time went back");
+                reached = next.reached;
+                packets += batch.packets.len();
+                if next.over {
+                    assert_eq!(packets, seconds.len());
+                    return slices;
+                }
+            }
+            panic!("ticked on and on");
+        };
+        let ticks = |seconds: i64| seconds * 1_000_000_000 / TICK;
+        let years = slices(&[1_000_000_000, 1_315_000_000]);
+        assert!((ticks(120)..ticks(125)).contains(&years), "{years}");
+        let minutes = slices(&[1_000_000_000, 1_000_000_119]);
+        assert!((ticks(119)..ticks(122)).contains(&minutes), "{minutes}");
     }
 }
