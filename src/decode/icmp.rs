@@ -10,13 +10,11 @@ const QUOTED: usize = 8;
 /// Reads an ICMP or ICMPv6 error that quotes a TCP or UDP packet, and the flow it quotes; none for all other messages.
 pub(super) fn error(ip: &Ip<'_>) -> Option<(FlowKey, IcmpError)> {
     let (kind, code, [a, b, c, d], quote) = if ip.protocol == ip::ICMP {
-        let message = Icmpv4Slice::from_slice(ip.payload).ok()?;
-        let numbers = (message.type_u8(), message.code_u8());
-        (numbers.0, numbers.1, message.bytes5to8(), message.payload())
+        let m = Icmpv4Slice::from_slice(ip.payload).ok()?;
+        (m.type_u8(), m.code_u8(), m.bytes5to8(), m.payload())
     } else {
-        let message = Icmpv6Slice::from_slice(ip.payload).ok()?;
-        let numbers = (message.type_u8(), message.code_u8());
-        (numbers.0, numbers.1, message.bytes5to8(), message.payload())
+        let m = Icmpv6Slice::from_slice(ip.payload).ok()?;
+        (m.type_u8(), m.code_u8(), m.bytes5to8(), m.payload())
     };
     let mtu = match (ip.protocol, kind, code) {
         // RFC 792: unreachable (RFC 1191: code 4 carries the MTU), time exceeded, parameter problem. A redirect (5) says nothing of a loss.

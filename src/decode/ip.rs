@@ -215,15 +215,14 @@ fn extensions<'a>(bytes: &'a [u8], mut ip: Ip<'a>, mut named_at: u32) -> Result<
 
 /// Reads the extension header at the start of a packet's payload: what comes after it, its length, and the piece it announces.
 fn extension(ip: &Ip<'_>, named_at: u32) -> Result<(u8, u32, Option<Piece>), Undecoded> {
-    let cut = |captured: usize, header: usize| {
+    let short = |error: LenError| {
         // of a header that the packet has room for, the capture has cut the rest
-        if captured < header && header as u32 <= ip.payload_length {
+        if error.required_len as u32 <= ip.payload_length {
             Undecoded::Truncated
         } else {
             Undecoded::BadIp
         }
     };
-    let short = |error: LenError| cut(error.len, error.required_len);
     match ip.protocol {
         FRAGMENT => {
             let header = Ipv6FragmentHeaderSlice::from_slice(ip.payload).map_err(short)?;

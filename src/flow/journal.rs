@@ -75,14 +75,12 @@ impl Journal {
     }
 
     /// The places of a flow's records from the one at `last` back, as many as there is room for.
-    pub(super) fn places<'a>(&self, last: u32, room: &'a mut [u32]) -> &'a [u32] {
-        let (mut at, mut found) = (last, 0);
-        for place in room.iter_mut() {
-            let Some(before) = self.before(at) else { break };
-            *place = at;
-            at = before;
-            found += 1;
-        }
+    pub(super) fn places<'a, const ROOM: usize>(
+        &self,
+        last: u32,
+        room: &'a mut [u32; ROOM],
+    ) -> &'a [u32] {
+        let [found] = self.places_of([last], std::array::from_mut(room));
         room.get(..found).unwrap_or_default()
     }
 

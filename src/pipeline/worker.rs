@@ -147,21 +147,19 @@ impl<'a> Worker<'a> {
         let shards = self.shards.len();
         for items in job.items.chunks(GROUP) {
             // passes of independent loads, so that a group's cache misses overlap: the packets and the table's slots, then the flows
+            let table = |item: &Item| self.shards.get(shard_of(item.hash, shards));
             let mut touched = 0;
             for item in items {
                 let byte = job.bytes.get(item.start as usize).copied();
-                let slot = (self.shards.get(shard_of(item.hash, shards)))
-                    .map_or(0, |table| table.touch_slot(item.hash));
+                let slot = table(item).map_or(0, |table| table.touch_slot(item.hash));
                 touched ^= slot as u32 ^ u32::from(byte.unwrap_or_default());
             }
             let mut guesses = [FlowRef::default(); GROUP];
             for (guess, item) in guesses.iter_mut().zip(items) {
-                *guess = (self.shards.get(shard_of(item.hash, shards)))
-                    .map_or_else(FlowRef::default, |table| table.guess(item.hash));
+                *guess = table(item).map_or_else(FlowRef::default, |table| table.guess(item.hash));
             }
             for (guess, item) in guesses.iter().zip(items) {
-                touched ^= (self.shards.get(shard_of(item.hash, shards)))
-                    .map_or(0, |table| table.touch_flow(*guess));
+                touched ^= table(item).map_or(0, |table| table.touch_flow(*guess));
             }
             std::hint::black_box(touched);
             for (item, guess) in items.iter().zip(guesses) {

@@ -609,22 +609,28 @@ mod tests {
         datagram
     }
 
+    /// One raw IP packet, whole.
+    fn batch_of(time: Timestamp, number: u64, bytes: &[u8]) -> Batch {
+        let packet = Packet {
+            time,
+            frame: Frame::new(0, number),
+            captured: bytes.len() as u32,
+            wire: bytes.len() as u32,
+            link: LinkType::RAW,
+            ..Packet::default()
+        };
+        Batch {
+            bytes: Arc::new(bytes.to_vec()),
+            packets: vec![packet],
+        }
+    }
+
     /// Frame numbers that are written, from packets a second apart; a packet's first byte behind its IP header tells nothing, so times do.
     fn saved(mut file: EvidenceFile<Vec<u8>>, packets: &[Vec<u8>]) -> (Vec<i64>, Written, Vec<u8>) {
         for (number, bytes) in (1_u64..).zip(packets) {
-            let packet = Packet {
-                time: Timestamp(number as i64 * SECOND),
-                frame: Frame::new(0, number),
-                captured: bytes.len() as u32,
-                wire: bytes.len() as u32,
-                link: LinkType::RAW,
-                ..Packet::default()
-            };
-            let batch = Batch {
-                bytes: Arc::new(bytes.clone()),
-                packets: vec![packet],
-            };
-            file.batch(&batch, &|_| None).unwrap();
+            let time = Timestamp(number as i64 * SECOND);
+            file.batch(&batch_of(time, number, bytes), &|_| None)
+                .unwrap();
         }
         // the end of the file, without taking the writer away
         file.fragments.finish();
@@ -703,19 +709,9 @@ mod tests {
         let mut file = wanted((0, 10_000), &[]);
         let mut most = 0;
         let mut feed = |number: u64, bytes: &[u8]| {
-            let packet = Packet {
-                time: Timestamp(SECOND + number as i64),
-                frame: Frame::new(0, number),
-                captured: bytes.len() as u32,
-                wire: bytes.len() as u32,
-                link: LinkType::RAW,
-                ..Packet::default()
-            };
-            let batch = Batch {
-                bytes: Arc::new(bytes.to_vec()),
-                packets: vec![packet],
-            };
-            file.batch(&batch, &|_| None).unwrap();
+            let time = Timestamp(SECOND + number as i64);
+            file.batch(&batch_of(time, number, bytes), &|_| None)
+                .unwrap();
             most = most.max(file.held_bytes);
         };
         feed(1, &piece);
