@@ -10,7 +10,7 @@ use dpiscope::detect::{
     Assessment, Evidence, Finding, FlowVerdict, Judgement, Level, Mechanism, Note, Parameter,
 };
 use dpiscope::facts::{
-    CaptureFacts, Detail, DnsAnswer, DnsLookup, End, FlowFacts, Orientation, Summary, Tally,
+    CaptureFacts, Detail, DnsAnswer, DnsLookup, End, FlowFacts, Flows, Orientation, Summary, Tally,
     Vantage, VantageFacts,
 };
 use dpiscope::report::{CaptureInput, Input, Look, Report, WIDTH, json, ndjson, text};
@@ -205,7 +205,7 @@ impl Story {
             },
         });
         self.around.flows.push(summary);
-        self.assessment.verdicts.push(FlowVerdict {
+        let verdict = FlowVerdict {
             judgement,
             why: if judgement == Judgement::TooLittleData {
                 "fewer than 4 packets".into()
@@ -214,7 +214,8 @@ impl Story {
             },
             end_cause,
             tampering_signature: None,
-        });
+        };
+        self.assessment.verdicts.push((index, verdict));
     }
 
     fn judge(&mut self) {
@@ -736,7 +737,7 @@ fn the_text_fits_its_columns_and_has_no_colour_unless_asked() {
 fn nothing_found_is_said_and_never_called_not_blocked() {
     let mut story = Story::new();
     story.assessment.findings.clear();
-    for verdict in &mut story.assessment.verdicts {
+    for (_, verdict) in &mut story.assessment.verdicts {
         verdict.judgement = Judgement::Clear;
     }
     let clear = words(&story.report(), Look::default());
@@ -746,12 +747,12 @@ fn nothing_found_is_said_and_never_called_not_blocked() {
         ),
         "{clear}"
     );
-    for verdict in &mut story.assessment.verdicts {
+    for (_, verdict) in &mut story.assessment.verdicts {
         verdict.judgement = Judgement::NotAssessable;
     }
     let unknown = words(&story.report(), Look::default());
     assert!(unknown.contains("none could have been"), "{unknown}");
-    story.around.flows.clear();
+    story.around.flows = Flows::default();
     let nothing = words(&story.report(), Look::default());
     assert!(
         nothing.contains("there is no messenger connection in it to judge"),

@@ -171,12 +171,8 @@ fn every_flow_that_was_reset_has_a_cause_and_no_innocent_one_is_left_unexplained
         let Some(analysis) = analysis(&folder.join(&row["file"])) else {
             continue;
         };
-        for (flow, verdict) in analysis
-            .around
-            .flows
-            .iter()
-            .zip(&analysis.assessment.verdicts)
-        {
+        for (index, flow) in (0..).zip(analysis.around.flows.iter()) {
+            let verdict = analysis.assessment.verdict(index, flow);
             if !matches!(flow.end, End::RstByClient | End::RstByServer) {
                 continue;
             }
@@ -245,7 +241,7 @@ fn messengers_are_named_and_nothing_else_is() {
         let Some(analysis) = analysis(&folder.join(file)) else {
             continue;
         };
-        for flow in &analysis.around.flows {
+        for flow in analysis.around.flows.iter() {
             flows += 1;
             let service = ServiceId(flow.service);
             if catalogue.is_messenger(service) {

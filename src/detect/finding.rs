@@ -2,7 +2,8 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::types::{Direction, Frame, Timestamp};
+use crate::facts::Summary;
+use crate::types::{Direction, Frame, Protocol, Timestamp};
 
 /// The three kinds of interference.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -217,8 +218,47 @@ pub struct Note {
 pub struct Assessment {
     /// All findings of at least `suspected`, by time, then frame.
     pub findings: Vec<Finding>,
-    /// One verdict a flow, in the order of `CaptureFacts::flows`.
-    pub verdicts: Vec<FlowVerdict>,
+    /// The verdicts on flows whose detail was kept, by index; on others see [`Assessment::verdict`].
+    pub verdicts: Vec<(u32, FlowVerdict)>,
     /// Facts about the whole capture.
     pub notes: Vec<Note>,
+}
+
+impl Assessment {
+    /// The verdict on the flow with this index and summary.
+    #[must_use]
+    pub fn verdict(&self, index: u32, summary: &Summary) -> Cow<'_, FlowVerdict> {
+        let place = self
+            .verdicts
+            .binary_search_by_key(&index, |(index, _)| *index);
+        let listed = place.ok().and_then(|place| self.verdicts.get(place));
+        listed.map_or_else(
+            || Cow::Owned(FlowVerdict::without_detail(summary)),
+            |(_, verdict)| Cow::Borrowed(verdict),
+        )
+    }
+}
+
+impl FlowVerdict {
+    /// The verdict on a flow of which only the summary was kept, because nothing about it stood out.
+    pub(super) fn without_detail(flow: &Summary) -> Self {
+        let (judgement, why) = match (flow.up.packets, flow.down.packets) {
+            (0, _) | (_, 0) => (
+                Judgement::TooLittleData,
+                "nothing of the other side was seen",
+            ),
+            _ if flow.key.protocol == Protocol::Tcp
+                && flow.up.data_packets == 0
+                && flow.down.data_packets == 0 =>
+            {
+                (Judgement::TooLittleData, "neither side sent anything")
+            }
+            _ => (Judgement::Clear, ""),
+        };
+        Self {
+            judgement,
+            why: why.into(),
+            ..Self::default()
+        }
+    }
 }

@@ -1,7 +1,6 @@
 //! Puts the families' findings together and says of each flow how it came out.
 
-use crate::facts::{CaptureFacts, FlowFacts, Summary, Vantage};
-use crate::types::Protocol;
+use crate::facts::{CaptureFacts, FlowFacts, Vantage};
 
 use super::finding::{Assessment, Finding, FlowVerdict, Judgement, Level};
 use super::{Judged, allowlist, blackhole, injection, shaping};
@@ -34,12 +33,11 @@ pub fn assess_with(
         blackhole::judge(flows, around, wanted),
         rates,
     ];
-    let mut verdicts: Vec<FlowVerdict> = around.flows.iter().map(without_detail).collect();
-    for flow in flows {
-        if let Some(verdict) = verdicts.get_mut(flow.index as usize) {
-            *verdict = with_detail(flow, around.vantage.value);
-        }
-    }
+    let vantage = around.vantage.value;
+    let judged = (flows.iter()).map(|flow| (flow.index, with_detail(flow, vantage)));
+    let only_shown = (shown.iter()).map(|flow| (flow.index, summarily(flow, vantage)));
+    let mut verdicts = Verdicts(judged.chain(only_shown).collect());
+    verdicts.0.sort_unstable_by_key(|(index, _)| *index);
     let mut findings: Vec<Finding> = Vec::new();
     for Judged {
         findings: found,
@@ -48,7 +46,7 @@ pub fn assess_with(
     } in families
     {
         for (index, why) in blind {
-            if let Some(verdict) = verdicts.get_mut(index as usize)
+            if let Some(verdict) = verdicts.get_mut(index)
                 && verdict.judgement == Judgement::Clear
             {
                 verdict.judgement = Judgement::NotAssessable;
@@ -56,13 +54,13 @@ pub fn assess_with(
             }
         }
         for (index, cause) in causes {
-            if let Some(verdict) = verdicts.get_mut(index as usize) {
+            if let Some(verdict) = verdicts.get_mut(index) {
                 verdict.end_cause = verdict.end_cause.or(Some(cause));
             }
         }
-        let convicted = |index: &u32| {
+        let mut convicted = |index: &u32| {
             verdicts
-                .get(*index as usize)
+                .get_mut(*index)
                 .is_some_and(|verdict| verdict.judgement == Judgement::Interfered)
         };
         let mut kept: Vec<Finding> = found
@@ -77,7 +75,7 @@ pub fn assess_with(
             .filter(|finding| Level::of(finding.score) >= Some(Level::Likely))
         {
             for index in &finding.flows {
-                if let Some(verdict) = verdicts.get_mut(*index as usize) {
+                if let Some(verdict) = verdicts.get_mut(*index) {
                     verdict.judgement = Judgement::Interfered;
                     verdict.why = "".into();
                     verdict.end_cause = verdict.end_cause.or(Some(finding.mechanism.name()));
@@ -87,13 +85,8 @@ pub fn assess_with(
         findings.append(&mut kept);
     }
     for (index, cause) in injection::judge(shown, around, &|_| false).causes {
-        if let Some(verdict) = verdicts.get_mut(index as usize) {
+        if let Some(verdict) = verdicts.get_mut(index) {
             verdict.end_cause = verdict.end_cause.or(Some(cause));
-        }
-    }
-    for flow in shown {
-        if let Some(verdict) = verdicts.get_mut(flow.index as usize) {
-            verdict.tampering_signature = signature(flow, around.vantage.value);
         }
     }
     findings.sort_by(|a, b| {
@@ -101,46 +94,37 @@ pub fn assess_with(
     });
     Assessment {
         findings,
-        verdicts,
+        verdicts: verdicts.0,
         notes: allowlist::note(around).into_iter().collect(),
     }
 }
 
-/// The verdict on a flow of which only the summary was kept, because nothing about it stood out.
-fn without_detail(flow: &Summary) -> FlowVerdict {
-    let (judgement, why) = match (flow.up.packets, flow.down.packets) {
-        (0, _) | (_, 0) => (
-            Judgement::TooLittleData,
-            "nothing of the other side was seen",
-        ),
-        _ if flow.key.protocol == Protocol::Tcp
-            && flow.up.data_packets == 0
-            && flow.down.data_packets == 0 =>
-        {
-            (Judgement::TooLittleData, "neither side sent anything")
-        }
-        _ => (Judgement::Clear, ""),
-    };
-    FlowVerdict {
-        judgement,
-        why: why.into(),
-        ..FlowVerdict::default()
+/// Verdicts by index.
+struct Verdicts(Vec<(u32, FlowVerdict)>);
+
+impl Verdicts {
+    fn get_mut(&mut self, index: u32) -> Option<&mut FlowVerdict> {
+        let place = self.0.binary_search_by_key(&index, |(index, _)| *index);
+        self.0.get_mut(place.ok()?).map(|(_, verdict)| verdict)
     }
 }
 
+/// The verdict on a flow that detectors judge, before they do.
 fn with_detail(flow: &FlowFacts, vantage: Vantage) -> FlowVerdict {
-    let mut verdict = without_detail(&flow.summary);
+    let mut verdict = summarily(flow, vantage);
     if flow.detail.one_way {
         verdict.judgement = Judgement::NotAssessable;
         verdict.why = "only one direction was captured".into();
     }
-    verdict.tampering_signature = signature(flow, vantage);
     verdict
 }
 
-/// The published signature, where the server's inbound packets were seen.
-fn signature(flow: &FlowFacts, vantage: Vantage) -> Option<&'static str> {
-    (vantage != Vantage::Client)
-        .then(|| injection::tampering_signature(flow, vantage))
-        .flatten()
+/// The verdict by the summary alone, with the published signature where the server's inbound packets were seen.
+fn summarily(flow: &FlowFacts, vantage: Vantage) -> FlowVerdict {
+    FlowVerdict {
+        tampering_signature: (vantage != Vantage::Client)
+            .then(|| injection::tampering_signature(flow, vantage))
+            .flatten(),
+        ..FlowVerdict::without_detail(&flow.summary)
+    }
 }

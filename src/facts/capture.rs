@@ -2,13 +2,13 @@ use serde::Serialize;
 
 use crate::types::{Address, Endpoint, Frame, Timestamp};
 
-use super::flow::Summary;
+use super::flows::Flows;
 
 /// What is known of the run as a whole once all flows are measured: the surroundings in which each flow is judged.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct CaptureFacts {
     /// Every flow's summary, ordered by first packet time, then frame. A flow's place here is its index everywhere; its id is one more.
-    pub flows: Vec<Summary>,
+    pub flows: Flows,
     /// Indexes into `flows` ordered by client address, then first time: a host's flows lie together.
     pub by_client: Vec<u32>,
     /// Indexes into `flows` ordered by server address, port, then first time.

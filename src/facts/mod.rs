@@ -5,9 +5,11 @@
 
 mod capture;
 mod flow;
+mod flows;
 
 pub use capture::{CaptureFacts, DnsAnswer, DnsLookup, Loss, Vantage, VantageFacts};
 pub use flow::{Detail, FlowFacts, Summary};
+pub use flows::Flows;
 
 pub use crate::flow::{
     Activity, Bin, End, Event, EventKind, IpIdLaw, Orientation, PacketFact, PacketKind, Role, Rtt,

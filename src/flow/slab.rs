@@ -4,10 +4,6 @@ pub(crate) struct Slab<T> {
     chunks: Vec<Vec<T>>,
 }
 
-/// Values in a chunk: enough that the list of chunks stays in cache, and that asking the system for memory is seldom. What is not written is not
-/// resident.
-const CHUNK: usize = 1 << SHIFT;
-
 /// The chunk's size as a power of two.
 const SHIFT: u32 = 12;
 
@@ -22,6 +18,10 @@ impl<T> FromIterator<T> for Slab<T> {
 }
 
 impl<T> Slab<T> {
+    /// Values in a chunk: enough that the list of chunks stays in cache, and that asking the system for memory is seldom. What is not written is not
+    /// resident.
+    pub(crate) const CHUNK: usize = 1 << SHIFT;
+
     pub(crate) const fn new() -> Self {
         Self { chunks: Vec::new() }
     }
@@ -29,28 +29,28 @@ impl<T> Slab<T> {
     pub(crate) fn len(&self) -> usize {
         self.chunks
             .last()
-            .map_or(0, |last| (self.chunks.len() - 1) * CHUNK + last.len())
+            .map_or(0, |last| (self.chunks.len() - 1) * Self::CHUNK + last.len())
     }
 
     #[inline]
     pub(crate) fn get(&self, index: u32) -> Option<&T> {
         self.chunks
             .get((index >> SHIFT) as usize)?
-            .get(index as usize % CHUNK)
+            .get(index as usize % Self::CHUNK)
     }
 
     #[inline]
     pub(crate) fn get_mut(&mut self, index: u32) -> Option<&mut T> {
         self.chunks
             .get_mut((index >> SHIFT) as usize)?
-            .get_mut(index as usize % CHUNK)
+            .get_mut(index as usize % Self::CHUNK)
     }
 
     /// Adds a value; gives its place.
     pub(crate) fn push(&mut self, value: T) -> u32 {
         let index = self.len() as u32;
-        if (index as usize).is_multiple_of(CHUNK) {
-            self.chunks.push(Vec::with_capacity(CHUNK));
+        if (index as usize).is_multiple_of(Self::CHUNK) {
+            self.chunks.push(Vec::with_capacity(Self::CHUNK));
         }
         if let Some(last) = self.chunks.last_mut() {
             last.push(value);

@@ -325,7 +325,13 @@ impl<Rider> FlowTable<Rider> {
     #[inline]
     #[must_use]
     pub fn touch_flow(&self, flow: FlowRef) -> u32 {
-        self.flows.get(flow.0).map_or(NONE, |flow| flow.log)
+        self.flows.get(flow.0).map_or(NONE, |flow| {
+            let follower = (flow.extra.as_ref()).and_then(|extra| extra.follower.as_ref());
+            match follower {
+                Some(Follower::Brief(sketch)) => sketch.touch(),
+                _ => flow.log,
+            }
+        })
     }
 
     /// Puts a packet into its flow, which is made if need be; `guess` is what [`guess`](Self::guess) said, or any flow. Flows that end by

@@ -1,14 +1,12 @@
-use std::cmp::Reverse;
-use std::collections::binary_heap::PeekMut;
-use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use crate::application::HostSource;
 use crate::capture::CaptureFile;
 use crate::detect::{self, Judged};
-use crate::facts::{CaptureFacts, Detail, FlowFacts, Summary};
+use crate::facts::{CaptureFacts, FlowFacts, Flows, Summary};
 use crate::flow::Slab;
 use crate::service::{Catalogue, Clue, ServiceId, Why};
-use crate::types::{Endpoint, Frame, Protocol, Timestamp};
+use crate::types::{Endpoint, Protocol, Timestamp};
 
 use super::calls;
 use super::names::NameBook;
@@ -39,7 +37,6 @@ pub(super) fn collect(
 ) -> Analysis {
     name_others(&mut parts, &book, catalogue);
     let around = CaptureFacts {
-        flows: Vec::with_capacity(parts.iter().map(Slab::len).sum()),
         first: remains.first.unwrap_or_default(),
         last: remains.last.unwrap_or_default(),
         dropped: remains.files.iter().filter_map(|file| file.dropped).sum(),
@@ -54,15 +51,15 @@ pub(super) fn collect(
         interrupted: remains.interrupted,
         ..Analysis::default()
     };
-    let flows = merged(parts).map(|(summary, mut detail, judged)| {
-        if let Some(detail) = &mut detail {
-            detail.observed_until =
-                watched_until(&remains.pauses, summary.last, detail.observed_until);
-        }
-        (summary, detail, judged)
-    });
+    let (flows, mut kept) = merged(parts);
+    analysis.around.flows = flows;
+    for Kept { facts, .. } in &mut kept {
+        let detail = &mut facts.detail;
+        detail.observed_until =
+            watched_until(&remains.pauses, facts.summary.last, detail.observed_until);
+    }
     judge(
-        flows,
+        kept,
         settings,
         catalogue,
         &mut analysis,
@@ -123,10 +120,17 @@ pub(super) fn name_by_itself(flow: &mut Gathered, catalogue: &Catalogue) {
     }
 }
 
-/// Puts `flows`, by first packet, into the analysis, whose surroundings are known but for the flows, and judges them; their rates are judged by
-/// `rates`.
+/// A flow whose detail was kept.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) facts: FlowFacts,
+    /// Whether detectors see it, or only the flow table.
+    pub(super) judged: bool,
+}
+
+/// Judges the flows that were `kept`, by index, in the analysis's surroundings, where every flow's summary is; their rates are judged by `rates`.
 pub(super) fn judge(
-    gathered: impl Iterator<Item = (Summary, Option<Box<Detail>>, bool)>,
+    kept: Vec<Kept>,
     settings: &Settings,
     catalogue: &Catalogue,
     analysis: &mut Analysis,
@@ -146,20 +150,12 @@ pub(super) fn judge(
     let around = &mut analysis.around;
     around.messenger.clone_from(&messenger);
     let (mut flows, mut shown) = (Vec::new(), Vec::new());
-    for (summary, detail, judged) in gathered {
-        if let Some(detail) = detail {
-            let facts = FlowFacts {
-                index: around.flows.len() as u32,
-                summary: summary.clone(),
-                detail: *detail,
-            };
-            if judged {
-                flows.push(facts);
-            } else {
-                shown.push(facts);
-            }
+    for Kept { facts, judged } in kept {
+        if judged {
+            flows.push(facts);
+        } else {
+            shown.push(facts);
         }
-        around.flows.push(summary);
     }
     around.vantage = vantage::infer(&around.flows, settings.vantage);
     let scope = settings.scope;
@@ -175,62 +171,47 @@ pub(super) fn judge(
     analysis.flows = flows;
 }
 
-/// The flows of parts, each of which is in order, in the order of all. A part's memory is given back as it is read.
-struct Merged<Chunks> {
-    readers: Vec<Reader<Chunks>>,
-    /// The oldest flow of each part and the part's place; the oldest is the greatest, as a heap wants it.
-    heads: BinaryHeap<Reverse<((Timestamp, Frame), usize)>>,
-}
-
-/// Where a part is read.
-struct Reader<Chunks> {
-    chunk: Vec<Gathered>,
-    at: usize,
-    rest: Chunks,
-}
-
-impl<Chunks: Iterator<Item = Vec<Gathered>>> Reader<Chunks> {
-    /// The next flow of the part.
-    fn head(&mut self) -> Option<&mut Gathered> {
-        if self.at >= self.chunk.len() {
-            self.chunk = self.rest.next()?;
-            self.at = 0;
-        }
-        self.chunk.get_mut(self.at)
+/// The flows of parts, each of which is in order, in the order of all; and the details of those that have one.
+fn merged(parts: Vec<Slab<Gathered>>) -> (Flows, Vec<Kept>) {
+    const _: () = assert!(
+        Slab::<Gathered>::CHUNK == Flows::CHUNK,
+        "chunks are handed over as they are"
+    );
+    let mut kept = Vec::new();
+    let mut chunk = 0;
+    let mut stripped = |flows: Vec<Gathered>| -> Vec<Summary> {
+        let start = chunk * Flows::CHUNK;
+        chunk += 1;
+        // as long as a summary is no larger than what holds it, this moves it within its chunk and takes no memory
+        (flows.into_iter().zip(start..))
+            .map(|(flow, place)| {
+                if let Some(detail) = flow.detail {
+                    kept.push((place, flow.summary.clone(), detail, flow.judged));
+                }
+                flow.summary
+            })
+            .collect()
+    };
+    let parts = (parts.into_iter())
+        .map(|part| part.into_chunks().map(&mut stripped).collect())
+        .collect();
+    let flows = Flows::merged(parts);
+    if kept.is_empty() {
+        return (flows, Vec::new());
     }
-}
-
-fn merged(parts: Vec<Slab<Gathered>>) -> Merged<impl Iterator<Item = Vec<Gathered>>> {
-    let mut readers: Vec<_> = (parts.into_iter())
-        .map(|part| Reader {
-            chunk: Vec::new(),
-            at: 0,
-            rest: part.into_chunks(),
+    let indexes = flows.indexes();
+    let mut kept: Vec<Kept> = (kept.into_iter())
+        .filter_map(|(place, summary, detail, judged)| {
+            let facts = FlowFacts {
+                index: *indexes.get(place)?,
+                summary,
+                detail: *detail,
+            };
+            Some(Kept { facts, judged })
         })
         .collect();
-    let heads = (readers.iter_mut().enumerate())
-        .filter_map(|(place, reader)| Some(Reverse((reader.head()?.rank(), place))))
-        .collect();
-    Merged { readers, heads }
-}
-
-impl<Chunks: Iterator<Item = Vec<Gathered>>> Iterator for Merged<Chunks> {
-    type Item = (Summary, Option<Box<Detail>>, bool);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let mut head = self.heads.peek_mut()?;
-        let reader = self.readers.get_mut(head.0.1)?;
-        let flow = reader.head()?;
-        let item = (flow.summary.clone(), flow.detail.take(), flow.judged);
-        reader.at += 1;
-        match reader.head() {
-            Some(next) => head.0.0 = next.rank(),
-            None => {
-                PeekMut::pop(head);
-            }
-        }
-        Some(item)
-    }
+    kept.sort_unstable_by_key(|kept| kept.facts.index);
+    (flows, kept)
 }
 
 /// Gives a flow that nothing else named the name that DNS had for its server.
@@ -321,7 +302,7 @@ struct Owner<'a> {
     first: &'a Gathered,
 }
 
-fn index_by<K: Ord>(flows: &[Summary], key: impl Fn(&Summary) -> K) -> Vec<u32> {
+fn index_by<K: Ord>(flows: &Flows, key: impl Fn(&Summary) -> K) -> Vec<u32> {
     let mut index: Vec<u32> = (0..flows.len() as u32).collect();
     index.sort_by_key(|place| flows.get(*place as usize).map(&key));
     index
@@ -330,7 +311,7 @@ fn index_by<K: Ord>(flows: &[Summary], key: impl Fn(&Summary) -> K) -> Vec<u32> 
 /// What became of each source's packets.
 pub(super) fn outcomes(
     files: Vec<CaptureFile>,
-    flows: &[Summary],
+    flows: &Flows,
     undecoded: &UndecodedCounts,
 ) -> Vec<CaptureOutcome> {
     let mut captures: Vec<CaptureOutcome> = files
@@ -341,7 +322,7 @@ pub(super) fn outcomes(
             undecoded: BTreeMap::new(),
         })
         .collect();
-    for flow in flows {
+    for flow in flows.in_any_order() {
         if flow.duplicates > 0
             && let Some(capture) = captures.get_mut(usize::from(flow.first_frame.capture()))
         {

@@ -1,4 +1,4 @@
-use crate::facts::{Summary, Vantage, VantageFacts};
+use crate::facts::{Flows, Vantage, VantageFacts};
 use crate::types::Protocol;
 
 /// Initial hop limits of the stacks in use (RFC 1700 recommends 64; Windows sends 128, some network gear 255).
@@ -8,7 +8,7 @@ const INITIAL: [u8; 3] = [64, 128, 255];
 ///
 /// A packet that still has the hop limit its stack gave it was captured at its sender. Where hop limits do not tell, the round trip does: the end
 /// that answers within a tenth of the other's time is near.
-pub(super) fn infer(flows: &[Summary], given: Option<Vantage>) -> VantageFacts {
+pub(super) fn infer(flows: &Flows, given: Option<Vantage>) -> VantageFacts {
     if let Some(value) = given {
         return VantageFacts {
             value,
@@ -19,7 +19,7 @@ pub(super) fn infer(flows: &[Summary], given: Option<Vantage>) -> VantageFacts {
     let (mut client, mut server, mut judged) = (0_u64, 0_u64, 0_u64);
     let (mut near_client, mut near_server, mut timed) = (0_u64, 0_u64, 0_u64);
     for flow in flows
-        .iter()
+        .in_any_order()
         .filter(|flow| flow.key.protocol == Protocol::Tcp && flow.answered())
     {
         let [up, down] = flow.hop_limits.map(|limit| INITIAL.contains(&limit));
@@ -73,9 +73,12 @@ pub(super) fn infer(flows: &[Summary], given: Option<Vantage>) -> VantageFacts {
     }
     if judged == 0 {
         // nobody answered at all: the SYNs' hop limits are what there is
-        let syns = flows.iter().filter(|flow| flow.up.packets > 0).count() as u64;
+        let syns = flows
+            .in_any_order()
+            .filter(|flow| flow.up.packets > 0)
+            .count() as u64;
         let fresh = flows
-            .iter()
+            .in_any_order()
             .filter(|flow| flow.up.packets > 0 && INITIAL.contains(&flow.hop_limits[0]))
             .count() as u64;
         if most(fresh, syns) {
@@ -96,7 +99,7 @@ pub(super) fn infer(flows: &[Summary], given: Option<Vantage>) -> VantageFacts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts::Tally;
+    use crate::facts::{Summary, Tally};
 
     fn flow(hop_limits: [u8; 2], rtt: [f32; 2]) -> Summary {
         Summary {
@@ -118,15 +121,15 @@ mod tests {
     #[test]
     fn an_untouched_hop_limit_tells_the_near_end() {
         assert_eq!(
-            infer(&[flow([64, 51], [40.0, 0.1])], None).value,
+            infer(&Flows::from_iter([flow([64, 51], [40.0, 0.1])]), None).value,
             Vantage::Client
         );
         assert_eq!(
-            infer(&[flow([51, 64], [0.1, 40.0])], None).value,
+            infer(&Flows::from_iter([flow([51, 64], [0.1, 40.0])]), None).value,
             Vantage::Server
         );
         assert_eq!(
-            infer(&[flow([60, 51], [20.0, 20.0])], None).value,
+            infer(&Flows::from_iter([flow([60, 51], [20.0, 20.0])]), None).value,
             Vantage::Path
         );
     }
@@ -134,14 +137,17 @@ mod tests {
     #[test]
     fn the_round_trip_tells_where_a_tunnel_hides_hop_limits() {
         assert_eq!(
-            infer(&[flow([63, 51], [40.0, 0.4])], None).value,
+            infer(&Flows::from_iter([flow([63, 51], [40.0, 0.4])]), None).value,
             Vantage::Client
         );
     }
 
     #[test]
     fn what_the_user_says_stands() {
-        let facts = infer(&[flow([64, 51], [40.0, 0.1])], Some(Vantage::Server));
+        let facts = infer(
+            &Flows::from_iter([flow([64, 51], [40.0, 0.1])]),
+            Some(Vantage::Server),
+        );
         assert_eq!((facts.value, facts.inferred), (Vantage::Server, false));
     }
 }

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 
 use crate::capture::{Batch, CaptureInterface, LinkType, Packet, PcapngWriter};
 use crate::decode::{Fragments, Peel, decode, flow_hash, peel};
-use crate::facts::{DnsAnswer, Summary};
+use crate::facts::{DnsAnswer, Flows};
 use crate::types::{Address, FlowKey, Frame, Timestamp};
 
 use super::model::{Evidence, Finding, Input, Report};
@@ -457,7 +457,7 @@ impl Wanted {
 }
 
 /// The flows nearest in time, and of these the longest, that share an end with the `chosen`.
-fn beside(flows: &[Summary], chosen: &BTreeSet<usize>) -> BTreeSet<usize> {
+fn beside(flows: &Flows, chosen: &BTreeSet<usize>) -> BTreeSet<usize> {
     let mut times: HashMap<Address, (Timestamp, Timestamp), foldhash::fast::RandomState> =
         HashMap::default();
     for flow in chosen.iter().filter_map(|index| flows.get(*index)) {

@@ -1,5 +1,6 @@
 //! The report as the contract writes it (`dpiscope/1`): what is unknown is `null`, never absent.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::ser::{SerializeMap, Serializer};
@@ -474,10 +475,10 @@ impl Report {
             input
                 .around
                 .flows
-                .iter()
+                .in_any_order()
                 .filter(|flow| flow.key.protocol == Protocol::Tcp),
         );
-        let flows = count(input.around.flows.iter());
+        let flows = input.around.flows.len() as u64;
         let (past_flows, past_tcp) =
             (input.past).map_or((0, 0), |past| (past.flows, past.tcp_flows));
         let (flows, tcp) = (flows + past_flows, tcp + past_tcp);
@@ -573,8 +574,8 @@ impl Input<'_> {
     }
 
     /// The verdict on a flow.
-    pub(super) fn verdict(&self, index: u32) -> Option<&FlowVerdict> {
-        self.assessment.verdicts.get(index as usize)
+    pub(super) fn verdict(&self, index: u32, summary: &Summary) -> Cow<'_, FlowVerdict> {
+        self.assessment.verdict(index, summary)
     }
 }
 
@@ -720,7 +721,7 @@ const fn direction(direction: Option<Direction>) -> &'static str {
 
 fn flow_table(input: &Input<'_>) -> Vec<Flow> {
     (0..)
-        .zip(&input.around.flows)
+        .zip(input.around.flows.iter())
         .filter(|(_, summary)| {
             input.only.is_empty()
                 || input.shows(&input.catalogue.service(ServiceId(summary.service)).id)
@@ -735,7 +736,7 @@ fn flow(input: &Input<'_>, index: u32, summary: &Summary) -> Flow {
     let said = detail.map(|detail| &detail.recognised);
     let host = detail.and_then(|detail| detail.host.clone());
     let host_source = detail.and_then(|detail| detail.host_source);
-    let verdict = input.verdict(index);
+    let verdict = input.verdict(index, summary);
     let hello = said.and_then(|said| said.hello_frame);
     Flow {
         id: input.flow_id(index),
@@ -771,12 +772,10 @@ fn flow(input: &Input<'_>, index: u32, summary: &Summary) -> Flow {
         retransmitted_up: summary.up.retransmitted.into(),
         retransmitted_down: summary.down.retransmitted.into(),
         end: summary.end,
-        end_cause: verdict.and_then(|verdict| verdict.end_cause),
-        tampering_signature: verdict.and_then(|verdict| verdict.tampering_signature),
-        assessment: verdict.map(|verdict| verdict.judgement).unwrap_or_default(),
-        why: verdict
-            .map(|verdict| verdict.why.to_string())
-            .unwrap_or_default(),
+        end_cause: verdict.end_cause,
+        tampering_signature: verdict.tampering_signature,
+        assessment: verdict.judgement,
+        why: verdict.why.to_string(),
     }
 }
 

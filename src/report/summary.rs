@@ -39,14 +39,14 @@ pub(super) fn service_rows(input: &Input<'_>) -> Vec<Service> {
             .or_default()
             .past(past);
     }
-    for (index, summary) in (0..).zip(&input.around.flows) {
+    for (index, summary) in (0..).zip(input.around.flows.iter()) {
         let row = rows.entry(row_of(ServiceId(summary.service))).or_default();
         row.flow(summary);
-        match input.verdict(index).map(|verdict| verdict.judgement) {
-            Some(Judgement::Interfered) => row.interfered += 1,
-            Some(Judgement::Clear) => row.clear += 1,
-            Some(Judgement::TooLittleData) => row.too_little += 1,
-            Some(Judgement::NotAssessable) | None => {}
+        match input.verdict(index, summary).judgement {
+            Judgement::Interfered => row.interfered += 1,
+            Judgement::Clear => row.clear += 1,
+            Judgement::TooLittleData => row.too_little += 1,
+            Judgement::NotAssessable => {}
         }
     }
     for finding in &input.assessment.findings {

@@ -438,11 +438,7 @@ impl<'f> Case<'f> {
             let here = self.flow.index as usize;
             let near = here.saturating_sub(NEAREST)..(here + NEAREST).min(around.flows.len());
             others.extend(
-                around
-                    .flows
-                    .get(near)
-                    .unwrap_or_default()
-                    .iter()
+                (around.flows.range(near))
                     .filter(|other| other.key.a.address.is_v4() != own.is_v4()),
             );
         }

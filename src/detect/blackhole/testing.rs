@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::detect::rule::Reading;
 use crate::facts::{
-    Activity, CaptureFacts, End, FlowFacts, PacketFact, PacketKind, Role, Summary, Vantage,
+    Activity, CaptureFacts, End, FlowFacts, Flows, PacketFact, PacketKind, Role, Summary, Vantage,
     VantageFacts,
 };
 use crate::types::{Address, Direction, Endpoint, FlowKey, Frame, Protocol, Timestamp};
@@ -314,7 +314,7 @@ pub(in crate::detect) fn among(flow: &FlowFacts, seconds: Range<i64>) -> Capture
         other.activity.note(tenth * 100_000_000);
         other.client_activity.note(tenth * 100_000_000);
     }
-    around.flows = vec![flow.summary.clone(), other];
+    around.flows = Flows::from_iter([flow.summary.clone(), other]);
     around.by_client = vec![0, 1];
     around.by_server = vec![0, 1];
     around

@@ -63,7 +63,7 @@ impl Refused {
         }
         let (mut answered, mut served) = (BTreeSet::new(), BTreeSet::new());
         if !of.is_empty() {
-            for flow in &around.flows {
+            for flow in around.flows.iter() {
                 if flow.down.data_packets > 0 && flow.up.data_packets > 0 {
                     let key = (flow.key.a.address, flow.service);
                     if of.contains_key(&key) {
@@ -156,8 +156,8 @@ mod tests {
     /// A capture with others of the client, all to controls.
     fn beside(flow: &FlowFacts, others: &[(u8, End)]) -> CaptureFacts {
         let mut around = among(flow, others);
-        for other in around.flows.iter_mut().skip(1) {
-            other.service = 0;
+        for index in 1..around.flows.len() {
+            around.flows[index].service = 0;
         }
         around
     }

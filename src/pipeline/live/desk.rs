@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use crate::capture::CaptureFile;
 use crate::detect::{self, Finding, Judgement, Level, Note, Past, shaping};
 use crate::facts::{CaptureFacts, Detail, DnsLookup, Event, FlowFacts, Loss, PacketFact};
-use crate::pipeline::collector::{self, judge, watched_until};
+use crate::pipeline::collector::{self, Kept, judge, watched_until};
 use crate::pipeline::names::NameBook;
 use crate::pipeline::reader::UndecodedCounts;
 use crate::pipeline::worker::{Gathered, Told};
@@ -439,23 +439,24 @@ impl<'a> Desk<'a> {
             }
         }
         let flow_ids: Vec<u64> = self.held.iter().map(|held| held.id).collect();
-        let kept = &mut self.rates;
+        let held_rates = &mut self.rates;
         let rates =
             |flows: &[FlowFacts], around: &CaptureFacts, wanted: &dyn Fn(&FlowFacts) -> bool| {
                 if rates_too {
                     let judged = shaping::judge(flows, around, wanted);
-                    *kept = Rates::of(&judged, &flow_ids);
+                    *held_rates = Rates::of(&judged, &flow_ids);
                     judged
                 } else {
-                    kept.again(&flow_ids)
+                    held_rates.again(&flow_ids)
                 }
             };
-        let flows = (self.held.iter_mut()).map(|held| {
-            let flow = &mut held.flow;
-            (flow.summary.clone(), flow.detail.take(), flow.judged)
-        });
-        judge(flows, self.settings, self.catalogue, &mut analysis, rates);
-        for (held, verdict) in self.held.iter_mut().zip(&analysis.assessment.verdicts) {
+        around.flows = (self.held.iter())
+            .map(|held| held.flow.summary.clone())
+            .collect();
+        let kept = lend(&mut self.held);
+        judge(kept, self.settings, self.catalogue, &mut analysis, rates);
+        for (index, held) in (0..).zip(&mut self.held) {
+            let verdict = analysis.assessment.verdict(index, &held.flow.summary);
             held.judgement = verdict.judgement;
         }
         analysis.captures = collector::outcomes(files, &analysis.around.flows, &self.undecoded);
@@ -559,6 +560,21 @@ fn weight(detail: &Detail) -> usize {
     let packets = detail.packets.len() + detail.resets.len() + detail.icmp.len();
     let events = (detail.transfer.as_ref()).map_or(0, |transfer| transfer.events.len());
     size_of::<Detail>() + 2_048 + packets * size_of::<PacketFact>() + events * size_of::<Event>()
+}
+
+/// Lends the details that are kept to an analysis.
+fn lend(held: &mut [Held]) -> Vec<Kept> {
+    let lent = (0..).zip(held).filter_map(|(index, held)| {
+        let flow = &mut held.flow;
+        let facts = FlowFacts {
+            index,
+            summary: flow.summary.clone(),
+            detail: *flow.detail.take()?,
+        };
+        let judged = flow.judged;
+        Some(Kept { facts, judged })
+    });
+    lent.collect()
 }
 
 #[cfg(test)]
