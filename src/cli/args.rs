@@ -1,6 +1,6 @@
 //! What may be typed. Options follow tcpdump and tshark where they have one.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
@@ -89,6 +89,10 @@ pub(crate) struct AnalyzeArgs {
     #[arg(long)]
     pub(crate) no_sandbox: bool,
 
+    /// Walk through what was found, in a view of services, flows and evidence; `?` shows its keys
+    #[arg(long)]
+    pub(crate) tui: bool,
+
     /// SHA-256 of each file in the report
     #[arg(long)]
     pub(crate) hash: bool,
@@ -146,6 +150,10 @@ pub(crate) struct LiveArgs {
     #[arg(short = 'b', long = "ring-buffer", value_name = "WHEN", action = clap::ArgAction::Append, requires = "output")]
     pub(crate) rotate: Vec<String>,
 
+    /// Watch the run in a view of services, flows and evidence; `?` shows its keys. The report follows at the end
+    #[arg(long)]
+    pub(crate) tui: bool,
+
     /// Answer Prometheus at this address (`127.0.0.1:9470`), or at this port of the loopback: GET /metrics
     #[arg(long, value_name = "ADDR")]
     pub(crate) metrics: Option<String>,
@@ -195,6 +203,22 @@ pub(crate) struct ReportArgs {
     /// No warnings and no progress on stderr
     #[arg(short = 'q')]
     pub(crate) quiet: bool,
+}
+
+impl ReportArgs {
+    /// Whether the report goes to a file, and leaves standard output to a view.
+    pub(crate) fn to_file(&self) -> bool {
+        (self.output.as_deref()).is_some_and(|path| path != Path::new("-"))
+    }
+
+    /// What a view would not leave on standard output, if it is asked for one of these.
+    pub(crate) fn against_view(&self) -> Option<&'static str> {
+        match self.format {
+            Format::Json if !self.to_file() => Some("--format json"),
+            Format::Ndjson if !self.to_file() => Some("--format ndjson"),
+            _ => None,
+        }
+    }
 }
 
 /// How the engine runs.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _, Write};
+use std::io::{self, IsTerminal as _, Read as _, Seek as _, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -23,6 +23,7 @@ use super::sandbox::{self, Needs};
 use super::services::{catalogue, known};
 use super::signals::{Requests, Signals};
 use super::stream::{Rotation, Stream};
+use super::tui::{self, Left, Watch};
 use super::{Exit, Failure, say};
 
 /// Most flows held at once unless told otherwise (the contract).
@@ -40,7 +41,13 @@ pub(crate) fn run(args: &LiveArgs) -> Result<Exit, Failure> {
     let stream = Stream::open(args.report.output.as_deref(), rotation, document, clock())?;
     let cannot_listen =
         |error: io::Error| Failure::refused(format!("cannot listen for signals: {error}"));
-    let signals = Signals::listen().map_err(cannot_listen)?;
+    let signals = if args.tui {
+        tui::prepare(&args.report)?;
+        Signals::listen_gently()
+    } else {
+        Signals::listen()
+    };
+    let signals = signals.map_err(cannot_listen)?;
     let requests = Requests::listen().map_err(cannot_listen)?;
     let mut settings = args.engine.settings(args.report.flows);
     if args.engine.max_flows.is_none() {
@@ -60,10 +67,21 @@ pub(crate) fn run(args: &LiveArgs) -> Result<Exit, Failure> {
         metrics.serve();
     }
     desk.metrics = metrics;
+    if args.tui {
+        desk.view = Some(Watch::start(source(args), &signals.stop, &signals.last)?);
+    }
     let analysis = input.judge(&settings, &catalogue, &mut desk);
+    if let Some(view) = desk.view.take()
+        && view.end()? == Left::Interrupted
+    {
+        signals.interrupt();
+    }
     if let Some(failure) = desk.failure {
         return Err(failure);
     }
+    // what the view had the place of
+    let held = std::mem::take(&mut desk.held);
+    desk.stream.write(&held, clock())?;
     let found = args.report.exit_code.is_some_and(|wanted| {
         let wanted = Level::from(wanted);
         desk.standing
@@ -89,6 +107,13 @@ fn needs(args: &LiveArgs) -> Needs {
         leave_root: args.read.is_empty(),
         serve: args.metrics.is_some(),
     }
+}
+
+/// What is listened to or read, in words.
+fn source(args: &LiveArgs) -> String {
+    let paths = args.read.iter().map(|path| path.display().to_string());
+    let names: Vec<String> = args.interfaces.iter().cloned().chain(paths).collect();
+    names.join(", ")
 }
 
 /// Where packets come from.
@@ -204,6 +229,9 @@ struct Events<'a> {
     due: Option<Timestamp>,
     memory: Memory,
     metrics: Option<Metrics>,
+    view: Option<Watch>,
+    /// What is written once the view gives the terminal back.
+    held: Vec<u8>,
     unjudged: u64,
     failure: Option<Failure>,
 }
@@ -265,6 +293,8 @@ impl<'a> Events<'a> {
             due: None,
             memory: Memory::open(),
             metrics: None,
+            view: None,
+            held: Vec::new(),
             unjudged: 0,
             failure: None,
         }
@@ -280,9 +310,33 @@ impl<'a> Events<'a> {
             metrics.renew(sight.status, self.memory.bytes(), self.catalogue);
         }
         let outcome = self.answer(sight).and_then(|()| self.events(sight));
+        self.show(sight);
         if let Err(failure) = outcome {
             self.failure = Some(failure);
             self.stop.store(true, Ordering::SeqCst);
+        }
+    }
+
+    /// Has the view show it, where there is one and it is time.
+    fn show(&mut self, sight: &Sight<'_>) {
+        let begun = clock();
+        let Some(mut view) = self.view.take_if(|view| view.is_due(begun, sight.over)) else {
+            return;
+        };
+        let memory = self.memory.bytes();
+        let standing = self.standing.values();
+        view.see(sight, &self.input(sight), self.catalogue, memory, standing);
+        view.rest(begun, clock());
+        self.view = Some(view);
+    }
+
+    /// Says a line on stderr; where a view has the terminal, in its place.
+    fn tell(&self, line: &str) {
+        if let Some(view) = &self.view {
+            view.say(line);
+        }
+        if self.view.is_none() || !io::stderr().is_terminal() {
+            say(&format!("dpiscope: {line}"));
         }
     }
 
@@ -290,7 +344,7 @@ impl<'a> Events<'a> {
     fn answer(&mut self, sight: &Sight<'_>) -> Result<(), Failure> {
         if !self.args.report.quiet {
             for line in sight.news {
-                say(&format!("dpiscope: {line}"));
+                self.tell(line);
             }
         }
         if self.requests.status() {
@@ -336,11 +390,20 @@ impl<'a> Events<'a> {
         if due && self.args.verbose {
             self.tell_status(sight.status);
         }
+        if self.view.is_some() && !self.args.report.to_file() {
+            // the view shows what happens; the report at the end must not be lost with it
+            self.held = if sight.over { out } else { Vec::new() };
+            return Ok(());
+        }
         self.stream.write(&out, now)
     }
 
     fn report(&self, sight: &Sight<'_>) -> Report {
-        Report::new(&Input {
+        Report::new(&self.input(sight))
+    }
+
+    fn input<'s>(&'s self, sight: &Sight<'s>) -> Input<'s> {
+        Input {
             min_level: self.least,
             flow_table: self.args.report.flows,
             only: self.only,
@@ -350,7 +413,7 @@ impl<'a> Events<'a> {
             }),
             past: Some(sight.past),
             ..input(sight.analysis, self.catalogue)
-        })
+        }
     }
 
     /// Brings what stands up to date; gives the numbers of findings that are to be told, and of those to be taken back with the reason.
@@ -369,6 +432,10 @@ impl<'a> Events<'a> {
                 }
                 Change::Withdrawn { id, why } => {
                     if self.standing.remove(id).is_some() {
+                        if let Some(view) = &self.view {
+                            let now = sight.status.now;
+                            view.say(&format!("finding {id} withdrawn at {now}: {why}"));
+                        }
                         withdraw.push((*id, why.as_str()));
                     }
                 }
@@ -506,8 +573,8 @@ impl<'a> Events<'a> {
 
     /// The status, in a few lines on stderr.
     fn tell_status(&mut self, status: &Status) {
-        say(&format!(
-            "dpiscope: at {}: {} packets, {} bytes, {} dropped; verdicts rest on {:.2} % of the packets",
+        self.tell(&format!(
+            "at {}: {} packets, {} bytes, {} dropped; verdicts rest on {:.2} % of the packets",
             status.now,
             status.packets(),
             status.bytes(),
@@ -515,8 +582,8 @@ impl<'a> Events<'a> {
             100.0 * status.seen_share()
         ));
         for one in &status.interfaces {
-            say(&format!(
-                "dpiscope: {}: {}, {} packets, dropped {} by the kernel, {} by the interface",
+            self.tell(&format!(
+                "{}: {}, {} packets, dropped {} by the kernel, {} by the interface",
                 one.name,
                 if one.open { "listening" } else { "lost" },
                 one.packets,
@@ -528,8 +595,8 @@ impl<'a> Events<'a> {
             || "unknown".to_owned(),
             |bytes| format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
         );
-        say(&format!(
-            "dpiscope: {} flows seen, {} in the table, {} held to be judged, {} evicted; memory {memory}; {:.3} s behind, the last assessment took {:.3} s",
+        self.tell(&format!(
+            "{} flows seen, {} in the table, {} held to be judged, {} evicted; memory {memory}; {:.3} s behind, the last assessment took {:.3} s",
             status.all_flows,
             status.flows,
             status.judged_flows,
@@ -538,8 +605,8 @@ impl<'a> Events<'a> {
             status.assessment_ns as f64 / 1e9
         ));
         for ((service, kind), count) in &status.findings {
-            say(&format!(
-                "dpiscope: {}: {count} x {}",
+            self.tell(&format!(
+                "{}: {count} x {}",
                 self.catalogue.service(ServiceId(*service)).name,
                 word(*kind)
             ));

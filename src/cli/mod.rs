@@ -24,6 +24,7 @@ mod shell;
 mod signals;
 #[cfg(feature = "live")]
 mod stream;
+mod tui;
 
 use std::io::Write as _;
 use std::process::ExitCode;
