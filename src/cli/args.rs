@@ -118,6 +118,14 @@ pub(crate) struct LiveArgs {
     #[arg(short = 'f', value_name = "BPF")]
     pub(crate) filter: Option<String>,
 
+    /// Also save the packets of flows with findings (of those that are shown); those that evidence cites have comments. A packet is written when it leaves the buffer of --evidence-buffer, at the end at the latest
+    #[arg(short = 'w', value_name = "EVIDENCE.pcapng")]
+    pub(crate) write: Option<PathBuf>,
+
+    /// Memory, in MiB, in which packets wait for a finding; none of them longer than 15 minutes. What has left it before the finding is lost to -w, and counted
+    #[arg(long, value_name = "MIB", default_value = "128", requires = "write", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub(crate) evidence_buffer: u32,
+
     /// Stop after this many packets
     #[arg(short = 'c', value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) count: Option<u64>,

@@ -6,7 +6,9 @@ use std::io::{self, IsTerminal as _, Read as _, Seek as _, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use dpiscope::capture::{CaptureError, Listener, LiveOptions, Options, Run};
+use dpiscope::capture::{
+    Batch, CaptureError, CaptureFile, CaptureInterface, Listener, LiveOptions, Options, Packet, Run,
+};
 use dpiscope::detect::Level;
 use dpiscope::pipeline::Settings;
 use dpiscope::pipeline::live::{self, Change, Control, Ears, Sight, Status};
@@ -17,9 +19,11 @@ use serde::Serialize;
 
 use super::analyze::{input, is_partial};
 use super::args::{Format, LiveArgs};
+use super::evidence::Evidence;
 use super::metrics::Metrics;
 use super::output::colour_allowed;
 use super::sandbox::{self, Needs};
+use super::saver::{Kept, Saver};
 use super::services::{catalogue, known};
 use super::signals::{Requests, Signals};
 use super::stream::{Rotation, Stream};
@@ -54,7 +58,11 @@ pub(crate) fn run(args: &LiveArgs) -> Result<Exit, Failure> {
         settings.max_flows = MAX_FLOWS;
     }
     let mut metrics = (args.metrics.as_deref()).map(Metrics::bind).transpose()?;
+    let evidence = (args.write.as_deref())
+        .map(|path| Evidence::open_for_one_reading(path, &args.read, args.report.output.as_deref()))
+        .transpose()?;
     let input = Packets::open(args)?;
+    let kept = Kept::new(args.evidence_buffer);
     let mut desk = Events::new(args, &catalogue, &only, stream, &signals.stop, &requests);
     // Whatever needs a privilege is open now, and no packet has been looked at.
     if !args.no_sandbox {
@@ -70,7 +78,8 @@ pub(crate) fn run(args: &LiveArgs) -> Result<Exit, Failure> {
     if args.tui {
         desk.view = Some(Watch::start(source(args), &signals.stop, &signals.last)?);
     }
-    let analysis = input.judge(&settings, &catalogue, &mut desk);
+    desk.saver = (evidence.map(|evidence| Saver::begin(&kept, evidence))).transpose()?;
+    let analysis = input.judge(&settings, &catalogue, &mut desk, &kept);
     if let Some(view) = desk.view.take()
         && view.end()? == Left::Interrupted
     {
@@ -82,6 +91,9 @@ pub(crate) fn run(args: &LiveArgs) -> Result<Exit, Failure> {
     // what the view had the place of
     let held = std::mem::take(&mut desk.held);
     desk.stream.write(&held, clock())?;
+    if let (Some(words), false) = (&desk.saved, args.report.quiet) {
+        say(&format!("dpiscope: {words}"));
+    }
     let found = args.report.exit_code.is_some_and(|wanted| {
         let wanted = Level::from(wanted);
         desk.standing
@@ -170,14 +182,24 @@ impl<'a> Packets<'a> {
         settings: &Settings,
         catalogue: &Catalogue,
         desk: &mut Events<'_>,
+        kept: &Kept,
     ) -> dpiscope::pipeline::Analysis {
         let least = desk.least.min(Level::Likely);
         let stop = desk.stop;
+        let keeps = desk.saver.is_some();
+        let tap = &mut |batch: &Batch, describe: &dyn Fn(&Packet) -> Option<CaptureInterface>| {
+            if keeps {
+                kept.push(batch, describe);
+            }
+        };
         let see = &mut |sight: &Sight<'_>| desk.see(sight);
         match self {
-            Self::Captures(run) => live::rehearse(run, settings, catalogue, least, see),
+            Self::Captures(run) => {
+                live::rehearse_and_keep(run, settings, catalogue, least, tap, see)
+            }
             Self::Interfaces(args, listeners) => {
-                let mut ears = Ears::new(listeners, args.count, &clock);
+                let ears = Ears::new(listeners, args.count, &clock);
+                let mut ears = Tapped { source: ears, tap };
                 let control = Control {
                     least,
                     stop,
@@ -188,6 +210,54 @@ impl<'a> Packets<'a> {
         }
     }
 }
+
+/// Interfaces whose packets somebody else sees as well.
+struct Tapped<'t, 'a> {
+    source: Ears<'a>,
+    tap: &'t mut live::Tap<'a>,
+}
+
+impl live::Source for Tapped<'_, '_> {
+    fn next(&mut self, batch: &mut Batch) -> live::Next {
+        let next = self.source.next(batch);
+        if !batch.packets.is_empty() {
+            let source = &self.source;
+            (self.tap)(batch, &|packet| {
+                let file = source.files();
+                let name = &file.get(usize::from(packet.frame.capture()))?.path;
+                Some(CaptureInterface {
+                    link: packet.link,
+                    snap_length: 0,
+                    options: vec![(OPTION_NAME, name.clone().into_bytes())],
+                })
+            });
+        }
+        next
+    }
+
+    fn wait(&mut self) {
+        self.source.wait();
+    }
+
+    fn files(&self) -> Vec<CaptureFile> {
+        self.source.files()
+    }
+
+    fn interfaces(&mut self) -> Vec<live::InterfaceStatus> {
+        self.source.interfaces()
+    }
+
+    fn losses(&mut self) -> Vec<dpiscope::facts::Loss> {
+        self.source.losses()
+    }
+
+    fn news(&mut self) -> Vec<String> {
+        self.source.news()
+    }
+}
+
+/// An interface's name (draft-ietf-opsawg-pcapng, section 4.2, `if_name`).
+const OPTION_NAME: u16 = 2;
 
 /// The clock that the kernel stamps packets with.
 #[expect(
@@ -230,6 +300,9 @@ struct Events<'a> {
     memory: Memory,
     metrics: Option<Metrics>,
     view: Option<Watch>,
+    saver: Option<Saver<'a>>,
+    /// What the evidence file holds, at the end.
+    saved: Option<String>,
     /// What is written once the view gives the terminal back.
     held: Vec<u8>,
     unjudged: u64,
@@ -294,6 +367,8 @@ impl<'a> Events<'a> {
             memory: Memory::open(),
             metrics: None,
             view: None,
+            saver: None,
+            saved: None,
             held: Vec::new(),
             unjudged: 0,
             failure: None,
@@ -309,12 +384,41 @@ impl<'a> Events<'a> {
         if let Some(metrics) = &mut self.metrics {
             metrics.renew(sight.status, self.memory.bytes(), self.catalogue);
         }
-        let outcome = self.answer(sight).and_then(|()| self.events(sight));
+        let outcome = (self.answer(sight))
+            .and_then(|()| self.events(sight))
+            .and_then(|()| self.save(sight));
         self.show(sight);
         if let Err(failure) = outcome {
             self.failure = Some(failure);
             self.stop.store(true, Ordering::SeqCst);
         }
+    }
+
+    /// Saves packets that are let go of and that findings rest on.
+    fn save(&mut self, sight: &Sight<'_>) -> Result<(), Failure> {
+        let Some(mut saver) = self.saver.take() else {
+            return Ok(());
+        };
+        let now = sight.status.now;
+        for change in sight.changes {
+            if let Change::Withdrawn { id, why } = change
+                && let Some(words) = saver.withdraw(*id, now, why)
+                && !self.args.report.quiet
+            {
+                self.tell(&words);
+            }
+        }
+        if sight.over || saver.is_due(now) {
+            let input = self.input(sight);
+            let report = Report::new(&input);
+            saver.save((&report, &input), now, sight.over)?;
+        }
+        if sight.over {
+            self.saved = Some(saver.finish()?);
+        } else {
+            self.saver = Some(saver);
+        }
+        Ok(())
     }
 
     /// Has the view show it, where there is one and it is time.

@@ -19,6 +19,8 @@ mod near;
 mod output;
 mod progress;
 mod sandbox;
+#[cfg(feature = "live")]
+mod saver;
 mod services;
 mod shell;
 mod signals;

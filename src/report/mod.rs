@@ -21,7 +21,7 @@ mod text;
 
 mod wrap;
 
-pub use evidence::{EvidenceFile, Written};
+pub use evidence::{EvidenceFile, GrowingEvidence, Written};
 pub use filter::display_filter;
 pub use json::json;
 pub use model::{

@@ -9,6 +9,8 @@
 mod canvas;
 mod keys;
 mod list;
+#[cfg(feature = "live")]
+mod meter;
 mod screens;
 mod state;
 mod terminal;

@@ -11,8 +11,8 @@ use dpiscope::report::{Finding, Input};
 use dpiscope::service::Catalogue;
 use dpiscope::types::Timestamp;
 
+use super::meter::Meter;
 use super::state::{Live, Outcome, Snapshot};
-use super::traffic::Meter;
 use super::{Left, by_word, keep_last, refused, report, row_of, terminal};
 use crate::cli::Failure;
 
