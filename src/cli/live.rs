@@ -579,7 +579,14 @@ impl<'a> Events<'a> {
             .map(|(id, finding)| (*id, finding.mechanism))
             .collect();
         let (tell, withdraw) = self.settle(report, sight);
+        let tell_withdrawn = |out: &mut dyn Write| -> io::Result<()> {
+            for (id, why) in &withdraw {
+                writeln!(out, "\n{id:>2}. withdrawn at {}: {why}", sight.status.now)?;
+            }
+            Ok(())
+        };
         if sight.over {
+            tell_withdrawn(out)?;
             self.complete(report);
             writeln!(out)?;
             return report::text(report, look, out);
@@ -590,9 +597,7 @@ impl<'a> Events<'a> {
                 report::text_finding(report, finding, look, out)?;
             }
         }
-        for (id, why) in withdraw {
-            writeln!(out, "\n{id:>2}. withdrawn at {}: {why}", sight.status.now)?;
-        }
+        tell_withdrawn(out)?;
         if due && !report.services.is_empty() {
             writeln!(out, "\n{}", sight.status.now)?;
             report::text_services(report, look, out)?;

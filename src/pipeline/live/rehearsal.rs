@@ -150,9 +150,10 @@ impl Source for Captures<'_, '_> {
         let reached = match (last, rest.get(batch.packets.len())) {
             (Some(last), None) => last,
             (_, next) => {
-                // a pause is ticked through until it is known as one, and then left behind, be it years long
+                // a pause is ticked through until it is known as one, and then left behind, be it years long; the packet that ends it comes before
+                // the tick, so that nobody takes the time between for silence
                 let pauses = due.since(self.last) > PAUSE;
-                let next = next.filter(|_| pauses).map(|packet| packet.time);
+                let next = next.filter(|_| pauses).map(|packet| packet.time.plus(1));
                 self.due = Some(due.plus(TICK).max(next.unwrap_or(due)));
                 due
             }
