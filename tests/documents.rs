@@ -36,6 +36,17 @@ fn the_readme_shows_what_demo_prints() {
 }
 
 #[test]
+fn the_readme_shows_the_view_as_it_is() {
+    let quoted = quoted(
+        "README.md",
+        "<!-- view: tests/golden/tui/first.txt -->",
+        "<!-- end of view -->",
+    );
+    let screen = include_str!("golden/tui/first.txt");
+    assert_eq!(quoted, format!("```\n{screen}```\n"));
+}
+
+#[test]
 fn the_rules_in_the_documentation_are_those_of_the_table() {
     let quoted = quoted(
         "docs/detection.md",

@@ -286,3 +286,200 @@ fn what_cannot_be_is_refused_before_any_work() {
         fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(DEMO)).expect("the demo")
     );
 }
+
+/// The report on a capture as a run that goes on, whose evidence goes to `evidence`.
+#[cfg(feature = "live")]
+fn rehearse(capture: &Path, evidence: &Path) -> (Value, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_dpiscope"))
+        .args(["live", "--format", "json", "-r"])
+        .arg(capture)
+        .arg("-w")
+        .arg(evidence)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdin(Stdio::null())
+        .output()
+        .expect("the program runs");
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    let report = serde_json::from_slice(&output.stdout).expect("JSON");
+    (report, told)
+}
+
+#[cfg(feature = "live")]
+#[test]
+fn a_run_that_goes_on_saves_what_a_file_saves_afterwards() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [afterwards, meanwhile] = ["a", "b"].map(|name| folder.path().join(name));
+    let mut with_findings = 0;
+    for fixture in fixtures() {
+        let expected = findings(&save(&[&fixture], &afterwards));
+        let (report, told) = rehearse(&fixture, &meanwhile);
+        // where the two judge differently, so do their files: `tests/live.rs` says where they may
+        if findings(&report) != expected {
+            continue;
+        }
+        let all = |path: &Path| -> Vec<(i64, u32, Vec<u8>)> {
+            let (packets, _) = packets(path);
+            (packets.into_iter())
+                .map(|(packet, bytes)| (packet.time.0, packet.wire, bytes))
+                .collect()
+        };
+        assert!(all(&meanwhile) == all(&afterwards), "{}", fixture.display());
+        assert!(
+            told.contains("; 0 packets of flows with findings were gone"),
+            "{told}"
+        );
+        if expected.is_empty() {
+            continue;
+        }
+        with_findings += 1;
+        assert_eq!(findings(&self::report(&meanwhile)), expected);
+        // numbers of findings are given in the order in which they are found
+        let commented = |path: &Path| comments(path).iter().map(Vec::len).collect::<Vec<_>>();
+        assert_eq!(commented(&meanwhile), commented(&afterwards));
+    }
+    assert!(with_findings > 30, "only {with_findings} have findings");
+}
+
+/// The capture that is built in, in batches of ten, and what is found in it.
+fn demo_in_batches() -> (Vec<Batch>, dpiscope::pipeline::Analysis) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(DEMO);
+    let (packets, _) = packets(&path);
+    let batches = packets.chunks(10).map(|part| {
+        let mut batch = Batch::default();
+        let mut bytes = Vec::new();
+        for (packet, captured) in part {
+            let start = bytes.len() as u32;
+            bytes.extend_from_slice(captured);
+            batch.packets.push(Packet { start, ..*packet });
+        }
+        batch.bytes = std::sync::Arc::new(bytes);
+        batch
+    });
+    let (run, _) = Run::open(&[path], &Options::default());
+    let never = std::sync::atomic::AtomicBool::new(false);
+    let analysis = dpiscope::pipeline::analyze(
+        run,
+        &dpiscope::pipeline::Settings::default(),
+        dpiscope::service::Catalogue::builtin(),
+        &never,
+        &mut |_, _, _| {},
+    );
+    (batches.collect(), analysis)
+}
+
+fn input(analysis: &dpiscope::pipeline::Analysis) -> dpiscope::report::Input<'_> {
+    dpiscope::report::Input {
+        captures: (analysis.captures.iter())
+            .map(|capture| dpiscope::report::CaptureInput {
+                file: &capture.file,
+                duplicates: capture.duplicates,
+                undecoded: &capture.undecoded,
+            })
+            .collect(),
+        around: &analysis.around,
+        flows: &analysis.flows,
+        assessment: &analysis.assessment,
+        catalogue: dpiscope::service::Catalogue::builtin(),
+        evicted_flows: 0,
+        evicted_tcp_flows: 0,
+        evicted_fragments: 0,
+        min_level: dpiscope::detect::Level::Likely,
+        flow_table: true,
+        interrupted: false,
+        only: &[],
+        ids: None,
+        past: None,
+    }
+}
+
+#[test]
+fn what_was_let_go_before_the_finding_is_counted_packet_by_packet() {
+    use dpiscope::report::{GrowingEvidence, Report};
+    let (batches, analysis) = demo_in_batches();
+    let input = input(&analysis);
+    let report = Report::new(&input);
+    let told: Vec<u64> = (report.findings.iter())
+        .flat_map(|finding| finding.flow_ids.clone())
+        .collect();
+    let of_them: u64 = (report.flows.iter())
+        .filter(|flow| told.contains(&flow.id))
+        .map(|flow| flow.packets_up + flow.packets_down)
+        .sum();
+    for late in [0, 20, 50, batches.len()] {
+        let mut saved = Vec::new();
+        let mut file = GrowingEvidence::new("test", &mut saved).expect("begun");
+        for (place, batch) in batches.iter().enumerate() {
+            if place == late {
+                file.want(&report, &input);
+            }
+            file.batch(batch, &|_| None).expect("written");
+        }
+        // as often as one likes: nothing is counted twice
+        file.want(&report, &input);
+        file.want(&report, &input);
+        let written = file.finish().expect("written");
+        assert_eq!(written.flows, told.len() as u64);
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("evidence");
+        fs::write(&path, &saved).expect("written");
+        let (packets, capture) = packets(&path);
+        assert_eq!(packets.len() as u64, written.packets);
+        assert!(packets.is_sorted_by_key(|(packet, _)| packet.time));
+        assert_eq!(capture.warnings, [""; 0]);
+        // the file itself says what it lacks
+        let words = format!("{} packets were gone before they were wanted", written.gone);
+        assert!(written.packets == 0 || String::from_utf8_lossy(&saved).contains(&words));
+        match late {
+            0 => {
+                assert_eq!((written.gone, written.missing), (0, 0));
+                assert_eq!(written.cited, 34);
+            }
+            late if late == batches.len() => {
+                assert_eq!((written.packets, written.gone), (0, of_them));
+            }
+            _ => {
+                assert!(written.gone > 0 && written.gone < of_them, "{written:?}");
+                assert_eq!(written.cited + written.missing, 34);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_finding_that_is_withdrawn_is_saved_no_more_and_the_file_says_so() {
+    use dpiscope::report::{GrowingEvidence, Report};
+    let (batches, analysis) = demo_in_batches();
+    let input = input(&analysis);
+    let mut report = Report::new(&input);
+    let mut saved = Vec::new();
+    let mut file = GrowingEvidence::new("test", &mut saved).expect("begun");
+    file.want(&report, &input);
+    let (first, rest) = batches.split_at(20);
+    for batch in first {
+        file.batch(batch, &|_| None).expect("written");
+    }
+    let withdrawn = report.findings.remove(0);
+    let now = first[19].packets[0].time;
+    let written = file.withdraw(withdrawn.id, now, "packets since then speak against it");
+    assert!(written > 0);
+    assert_eq!(file.withdraw(99, now, "nobody knows it"), 0);
+    file.want(&report, &input);
+    for batch in rest {
+        file.batch(batch, &|_| None).expect("written");
+    }
+    let done = file.finish().expect("written");
+    assert_eq!(done.flows, 1, "the policed one");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("evidence");
+    fs::write(&path, &saved).expect("written");
+    let comments = comments(&path);
+    let said = "finding 1 was withdrawn at ";
+    let on: Vec<usize> = (0..comments.len())
+        .filter(|place| comments[*place].iter().any(|words| words.starts_with(said)))
+        .collect();
+    assert_eq!(on.len(), 1, "{on:?}");
+    assert!(on[0] > 0, "what was written before stays");
+    let of_it = |words: &String| words.starts_with("finding 1, confirmed whatsapp forged_rst");
+    assert!(comments[..on[0]].iter().flatten().any(of_it));
+    assert!(!comments[on[0]..].iter().flatten().any(of_it));
+}

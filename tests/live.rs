@@ -530,6 +530,88 @@ fn send() {
     }
 }
 
+/// The first packets of a fixture, a share of them, and one more a day later.
+fn with_a_pause(fixture: &str, share: f64, to: &Path) {
+    use dpiscope::capture::{Batch, CaptureInterface, Options, PcapngWriter, Run};
+    const DAY: i64 = 86_400_000_000_000;
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fixtures")
+        .join(fixture);
+    let (mut run, refused) = Run::open(&[path], &Options::default());
+    assert!(refused.is_empty(), "{refused:?}");
+    let (mut batch, mut packets) = (Batch::default(), Vec::new());
+    while run.next(&mut batch) {
+        let these = batch.packets.iter();
+        packets.extend(these.map(|packet| (*packet, batch.bytes_of(packet).to_vec())));
+    }
+    packets.truncate((packets.len() as f64 * share) as usize);
+    let (mut later, bytes) = packets[0].clone();
+    later.time = packets[packets.len() - 1].0.time.plus(DAY);
+    packets.push((later, bytes));
+    let file = fs::File::create(to).expect("a file");
+    let mut writer = PcapngWriter::new(file, "test", "with a pause").expect("begun");
+    let link = CaptureInterface {
+        link: later.link,
+        ..CaptureInterface::default()
+    };
+    writer.interface(&link, "").expect("written");
+    for (packet, bytes) in &packets {
+        let none: [&str; 0] = [];
+        (writer.packet(0, packet.time, packet.wire, bytes, none)).expect("written");
+    }
+    writer.finish().expect("written");
+}
+
+#[test]
+fn what_is_told_while_a_capture_pauses_is_withdrawn_where_the_report_does_not_have_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let capture = folder.path().join("paused.pcapng");
+    for (fixture, share) in [
+        ("syn-unanswered.pcap", 0.3),
+        ("lab-bh-budget-3-client.pcap", 0.9),
+        ("lab-bh-quic-1-client.pcap", 0.6),
+        ("lab-bh-iran-1-client.pcap", 0.3),
+    ] {
+        with_a_pause(fixture, share, &capture);
+        let run = |options: &[&str]| {
+            let output = Command::new(env!("CARGO_BIN_EXE_dpiscope"))
+                .args(options)
+                .arg(&capture)
+                .args(["-q", "--min-level", "likely"])
+                .stdin(Stdio::null())
+                .output()
+                .expect("the program runs");
+            String::from_utf8(output.stdout).expect("UTF-8")
+        };
+        let report = run(&["analyze", "--format", "json", "-r"]);
+        let report: Value = serde_json::from_str(&report).expect("JSON");
+        let findings = report["findings"].as_array().expect("a list");
+        let mut expected: Vec<Key> = findings.iter().map(key).collect();
+        expected.sort();
+        let events = run(&["live", "--format", "ndjson", "-r"]);
+        let (mut standing, mut withdrawn) = (BTreeMap::new(), 0);
+        for line in events.lines() {
+            let event: Value = serde_json::from_str(line).expect("JSON");
+            match event["event"].as_str() {
+                Some("finding") => {
+                    standing.insert(event["id"].as_u64(), key(&event));
+                }
+                Some("finding_withdrawn") => {
+                    withdrawn += u32::from(standing.remove(&event["id"].as_u64()).is_some());
+                }
+                _ => {}
+            }
+        }
+        let mut told: Vec<Key> = standing.into_values().collect();
+        told.sort();
+        assert_eq!(told, expected, "{fixture}");
+        assert!(withdrawn > 0, "{fixture}: the pause told nothing");
+        // people read of it as well
+        let text = run(&["live", "-r"]);
+        assert!(text.contains("withdrawn at"), "{fixture}: {text}");
+    }
+}
+
 #[test]
 fn short_captures_show_live_what_they_show_analyze() {
     if !can_make_interfaces() {

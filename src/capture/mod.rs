@@ -39,6 +39,7 @@ mod live;
 mod merge;
 mod pcap;
 mod pcapng;
+mod recent;
 mod source;
 mod stream;
 mod window;
@@ -52,6 +53,7 @@ pub use interfaces::{Interface, interfaces};
 #[cfg(feature = "live")]
 pub use live::{Drops, Heard, Listener, LiveOptions};
 pub use merge::{Options, Run};
+pub use recent::Recent;
 pub use write::PcapngWriter;
 
 use crate::types::{Address, Timestamp};

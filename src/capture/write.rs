@@ -115,13 +115,22 @@ impl<W: Write> PcapngWriter<W> {
         self.end()
     }
 
-    /// Writes how many packets of `interface` were lost until `time`.
-    pub fn statistics(&mut self, interface: u32, time: Timestamp, dropped: u64) -> io::Result<()> {
+    /// Writes how many packets of `interface` were lost until `time`, with a comment if there is something to say.
+    pub fn statistics(
+        &mut self,
+        interface: u32,
+        time: Timestamp,
+        dropped: u64,
+        comment: Option<&str>,
+    ) -> io::Result<()> {
         let ticks = u64::try_from(time.0).unwrap_or_default();
         self.begin(block::STATISTICS);
         self.word(interface);
         self.word((ticks >> 32) as u32);
         self.word(ticks as u32);
+        if let Some(comment) = comment {
+            self.option(option::COMMENT, comment.as_bytes());
+        }
         self.option(option::SYSTEM_DROPPED, &dropped.to_le_bytes());
         self.end_of_options();
         self.end()
@@ -200,7 +209,7 @@ mod tests {
             .unwrap();
         let address = std::net::Ipv4Addr::new(192, 0, 2, 1).into();
         writer.names([(address, "chat.example")]).unwrap();
-        writer.statistics(first, time, 7).unwrap();
+        writer.statistics(first, time, 7, Some("a few")).unwrap();
         let (packets, file) = fuzz::read(&writer.finish().unwrap()).unwrap();
         let seen: Vec<_> = packets
             .iter()

@@ -17,6 +17,7 @@ use super::progress::Progress;
 use super::sandbox::{self, Needs};
 use super::services::{catalogue, known};
 use super::signals::Signals;
+use super::tui::{self, Left};
 use super::{Exit, Failure, say};
 
 /// Reads the captures, writes the report, says how it went.
@@ -29,6 +30,9 @@ pub(crate) fn run(args: &AnalyzeArgs) -> Result<Exit, Failure> {
     let evidence = (args.write.as_deref())
         .map(|path| Evidence::open(path, &paths, args.report.output.as_deref()))
         .transpose()?;
+    if args.tui {
+        tui::prepare(&args.report)?;
+    }
     let options = Options {
         filter: args.filter.clone(),
         count: args.count,
@@ -70,7 +74,9 @@ pub(crate) fn run(args: &AnalyzeArgs) -> Result<Exit, Failure> {
     if !args.report.quiet {
         warn(&analysis);
     }
-    shape.write(&analysis, &output)?;
+    if !args.tui || args.report.to_file() {
+        shape.write(&analysis, &output)?;
+    }
     let mut missing = 0;
     if let Some(evidence) = &evidence {
         let again = Options {
@@ -90,6 +96,9 @@ pub(crate) fn run(args: &AnalyzeArgs) -> Result<Exit, Failure> {
                 evidence.path().display()
             ));
         }
+    }
+    if args.tui && tui::show(&shape.input(&analysis), &signals.stop)? == Left::Interrupted {
+        signals.interrupt();
     }
     Ok(match signals.came() {
         Some(signal) => Exit::Interrupted(signal),

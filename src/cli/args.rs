@@ -1,6 +1,6 @@
 //! What may be typed. Options follow tcpdump and tshark where they have one.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
@@ -89,6 +89,10 @@ pub(crate) struct AnalyzeArgs {
     #[arg(long)]
     pub(crate) no_sandbox: bool,
 
+    /// Walk through what was found, in a view of services, flows and evidence; `?` shows its keys
+    #[arg(long)]
+    pub(crate) tui: bool,
+
     /// SHA-256 of each file in the report
     #[arg(long)]
     pub(crate) hash: bool,
@@ -113,6 +117,14 @@ pub(crate) struct LiveArgs {
     /// Take only packets that this capture filter lets pass (pcap-filter(7)); the kernel applies it
     #[arg(short = 'f', value_name = "BPF")]
     pub(crate) filter: Option<String>,
+
+    /// Also save the packets of flows with findings (of those that are shown); those that evidence cites have comments. A packet is written when it leaves the buffer of --evidence-buffer, at the end at the latest
+    #[arg(short = 'w', value_name = "EVIDENCE.pcapng")]
+    pub(crate) write: Option<PathBuf>,
+
+    /// Memory, in MiB, in which packets wait for a finding; none of them longer than 15 minutes. What has left it before the finding is lost to -w, and counted
+    #[arg(long, value_name = "MIB", default_value = "128", requires = "write", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub(crate) evidence_buffer: u32,
 
     /// Stop after this many packets
     #[arg(short = 'c', value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
@@ -145,6 +157,10 @@ pub(crate) struct LiveArgs {
     /// Begin the file of -o anew (as tshark has it): after `duration:SECONDS`, past `filesize:KB`; `files:N` keeps FILE and N-1 older ones, FILE.1 the youngest
     #[arg(short = 'b', long = "ring-buffer", value_name = "WHEN", action = clap::ArgAction::Append, requires = "output")]
     pub(crate) rotate: Vec<String>,
+
+    /// Watch the run in a view of services, flows and evidence; `?` shows its keys. The report follows at the end
+    #[arg(long)]
+    pub(crate) tui: bool,
 
     /// Answer Prometheus at this address (`127.0.0.1:9470`), or at this port of the loopback: GET /metrics
     #[arg(long, value_name = "ADDR")]
@@ -195,6 +211,22 @@ pub(crate) struct ReportArgs {
     /// No warnings and no progress on stderr
     #[arg(short = 'q')]
     pub(crate) quiet: bool,
+}
+
+impl ReportArgs {
+    /// Whether the report goes to a file, and leaves standard output to a view.
+    pub(crate) fn to_file(&self) -> bool {
+        (self.output.as_deref()).is_some_and(|path| path != Path::new("-"))
+    }
+
+    /// What a view would not leave on standard output, if it is asked for one of these.
+    pub(crate) fn against_view(&self) -> Option<&'static str> {
+        match self.format {
+            Format::Json if !self.to_file() => Some("--format json"),
+            Format::Ndjson if !self.to_file() => Some("--format ndjson"),
+            _ => None,
+        }
+    }
 }
 
 /// How the engine runs.

@@ -25,20 +25,31 @@ impl Evidence {
         inputs: &[PathBuf],
         report: Option<&Path>,
     ) -> Result<Self, Failure> {
-        let refused =
-            |words: &str| Err(Failure::refused(format!("-w {}: {words}", path.display())));
+        if let Some(once) = inputs.iter().find(|input| !can_be_read_twice(input)) {
+            return Err(refused(
+                path,
+                &format!(
+                    "the captures are read a second time for it, which {} cannot be; save it to a file first",
+                    if once == Path::new("-") {
+                        "standard input".into()
+                    } else {
+                        once.display().to_string()
+                    }
+                ),
+            ));
+        }
+        Self::open_for_one_reading(path, inputs, report)
+    }
+
+    /// The same where the inputs are read once.
+    pub(crate) fn open_for_one_reading(
+        path: &Path,
+        inputs: &[PathBuf],
+        report: Option<&Path>,
+    ) -> Result<Self, Failure> {
+        let refused = |words: &str| Err(refused(path, words));
         if path == Path::new("-") {
             return refused("evidence goes to a file, stdout has the report; name a file");
-        }
-        if let Some(once) = inputs.iter().find(|input| !can_be_read_twice(input)) {
-            return refused(&format!(
-                "the captures are read a second time for it, which {} cannot be; save it to a file first",
-                if once == Path::new("-") {
-                    "standard input".into()
-                } else {
-                    once.display().to_string()
-                }
-            ));
         }
         if is_one_of(path, inputs) {
             return refused("this is one of the captures to be read; name another file");
@@ -111,10 +122,20 @@ impl Evidence {
         )
     }
 
+    /// Its path, and the file.
+    #[cfg(feature = "live")]
+    pub(crate) fn into_parts(self) -> (PathBuf, File) {
+        (self.path, self.file)
+    }
+
     /// Its path.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
+}
+
+fn refused(path: &Path, words: &str) -> Failure {
+    Failure::refused(format!("-w {}: {words}", path.display()))
 }
 
 /// Whether `path` is a regular file, or nothing at all, which is said later.

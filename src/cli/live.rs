@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _, Write};
+use std::io::{self, IsTerminal as _, Read as _, Seek as _, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use dpiscope::capture::{CaptureError, Listener, LiveOptions, Options, Run};
+use dpiscope::capture::{
+    Batch, CaptureError, CaptureFile, CaptureInterface, Listener, LiveOptions, Options, Packet, Run,
+};
 use dpiscope::detect::Level;
 use dpiscope::pipeline::Settings;
 use dpiscope::pipeline::live::{self, Change, Control, Ears, Sight, Status};
@@ -17,12 +19,15 @@ use serde::Serialize;
 
 use super::analyze::{input, is_partial};
 use super::args::{Format, LiveArgs};
+use super::evidence::Evidence;
 use super::metrics::Metrics;
 use super::output::colour_allowed;
 use super::sandbox::{self, Needs};
+use super::saver::{Kept, Saver};
 use super::services::{catalogue, known};
 use super::signals::{Requests, Signals};
 use super::stream::{Rotation, Stream};
+use super::tui::{self, Left, Watch};
 use super::{Exit, Failure, say};
 
 /// Most flows held at once unless told otherwise (the contract).
@@ -40,14 +45,24 @@ pub(crate) fn run(args: &LiveArgs) -> Result<Exit, Failure> {
     let stream = Stream::open(args.report.output.as_deref(), rotation, document, clock())?;
     let cannot_listen =
         |error: io::Error| Failure::refused(format!("cannot listen for signals: {error}"));
-    let signals = Signals::listen().map_err(cannot_listen)?;
+    let signals = if args.tui {
+        tui::prepare(&args.report)?;
+        Signals::listen_gently()
+    } else {
+        Signals::listen()
+    };
+    let signals = signals.map_err(cannot_listen)?;
     let requests = Requests::listen().map_err(cannot_listen)?;
     let mut settings = args.engine.settings(args.report.flows);
     if args.engine.max_flows.is_none() {
         settings.max_flows = MAX_FLOWS;
     }
     let mut metrics = (args.metrics.as_deref()).map(Metrics::bind).transpose()?;
+    let evidence = (args.write.as_deref())
+        .map(|path| Evidence::open_for_one_reading(path, &args.read, args.report.output.as_deref()))
+        .transpose()?;
     let input = Packets::open(args)?;
+    let kept = Kept::new(args.evidence_buffer);
     let mut desk = Events::new(args, &catalogue, &only, stream, &signals.stop, &requests);
     // Whatever needs a privilege is open now, and no packet has been looked at.
     if !args.no_sandbox {
@@ -60,9 +75,24 @@ pub(crate) fn run(args: &LiveArgs) -> Result<Exit, Failure> {
         metrics.serve();
     }
     desk.metrics = metrics;
-    let analysis = input.judge(&settings, &catalogue, &mut desk);
+    if args.tui {
+        desk.view = Some(Watch::start(source(args), &signals.stop, &signals.last)?);
+    }
+    desk.saver = (evidence.map(|evidence| Saver::begin(&kept, evidence))).transpose()?;
+    let analysis = input.judge(&settings, &catalogue, &mut desk, &kept);
+    if let Some(view) = desk.view.take()
+        && view.end()? == Left::Interrupted
+    {
+        signals.interrupt();
+    }
     if let Some(failure) = desk.failure {
         return Err(failure);
+    }
+    // what the view had the place of
+    let held = std::mem::take(&mut desk.held);
+    desk.stream.write(&held, clock())?;
+    if let (Some(words), false) = (&desk.saved, args.report.quiet) {
+        say(&format!("dpiscope: {words}"));
     }
     let found = args.report.exit_code.is_some_and(|wanted| {
         let wanted = Level::from(wanted);
@@ -89,6 +119,13 @@ fn needs(args: &LiveArgs) -> Needs {
         leave_root: args.read.is_empty(),
         serve: args.metrics.is_some(),
     }
+}
+
+/// What is listened to or read, in words.
+fn source(args: &LiveArgs) -> String {
+    let paths = args.read.iter().map(|path| path.display().to_string());
+    let names: Vec<String> = args.interfaces.iter().cloned().chain(paths).collect();
+    names.join(", ")
 }
 
 /// Where packets come from.
@@ -145,14 +182,24 @@ impl<'a> Packets<'a> {
         settings: &Settings,
         catalogue: &Catalogue,
         desk: &mut Events<'_>,
+        kept: &Kept,
     ) -> dpiscope::pipeline::Analysis {
         let least = desk.least.min(Level::Likely);
         let stop = desk.stop;
+        let keeps = desk.saver.is_some();
+        let tap = &mut |batch: &Batch, describe: &dyn Fn(&Packet) -> Option<CaptureInterface>| {
+            if keeps {
+                kept.push(batch, describe);
+            }
+        };
         let see = &mut |sight: &Sight<'_>| desk.see(sight);
         match self {
-            Self::Captures(run) => live::rehearse(run, settings, catalogue, least, see),
+            Self::Captures(run) => {
+                live::rehearse_and_keep(run, settings, catalogue, least, tap, see)
+            }
             Self::Interfaces(args, listeners) => {
-                let mut ears = Ears::new(listeners, args.count, &clock);
+                let ears = Ears::new(listeners, args.count, &clock);
+                let mut ears = Tapped { source: ears, tap };
                 let control = Control {
                     least,
                     stop,
@@ -163,6 +210,54 @@ impl<'a> Packets<'a> {
         }
     }
 }
+
+/// Interfaces whose packets somebody else sees as well.
+struct Tapped<'t, 'a> {
+    source: Ears<'a>,
+    tap: &'t mut live::Tap<'a>,
+}
+
+impl live::Source for Tapped<'_, '_> {
+    fn next(&mut self, batch: &mut Batch) -> live::Next {
+        let next = self.source.next(batch);
+        if !batch.packets.is_empty() {
+            let source = &self.source;
+            (self.tap)(batch, &|packet| {
+                let file = source.files();
+                let name = &file.get(usize::from(packet.frame.capture()))?.path;
+                Some(CaptureInterface {
+                    link: packet.link,
+                    snap_length: 0,
+                    options: vec![(OPTION_NAME, name.clone().into_bytes())],
+                })
+            });
+        }
+        next
+    }
+
+    fn wait(&mut self) {
+        self.source.wait();
+    }
+
+    fn files(&self) -> Vec<CaptureFile> {
+        self.source.files()
+    }
+
+    fn interfaces(&mut self) -> Vec<live::InterfaceStatus> {
+        self.source.interfaces()
+    }
+
+    fn losses(&mut self) -> Vec<dpiscope::facts::Loss> {
+        self.source.losses()
+    }
+
+    fn news(&mut self) -> Vec<String> {
+        self.source.news()
+    }
+}
+
+/// An interface's name (draft-ietf-opsawg-pcapng, section 4.2, `if_name`).
+const OPTION_NAME: u16 = 2;
 
 /// The clock that the kernel stamps packets with.
 #[expect(
@@ -204,6 +299,12 @@ struct Events<'a> {
     due: Option<Timestamp>,
     memory: Memory,
     metrics: Option<Metrics>,
+    view: Option<Watch>,
+    saver: Option<Saver<'a>>,
+    /// What the evidence file holds, at the end.
+    saved: Option<String>,
+    /// What is written once the view gives the terminal back.
+    held: Vec<u8>,
     unjudged: u64,
     failure: Option<Failure>,
 }
@@ -265,6 +366,10 @@ impl<'a> Events<'a> {
             due: None,
             memory: Memory::open(),
             metrics: None,
+            view: None,
+            saver: None,
+            saved: None,
+            held: Vec::new(),
             unjudged: 0,
             failure: None,
         }
@@ -279,10 +384,63 @@ impl<'a> Events<'a> {
         if let Some(metrics) = &mut self.metrics {
             metrics.renew(sight.status, self.memory.bytes(), self.catalogue);
         }
-        let outcome = self.answer(sight).and_then(|()| self.events(sight));
+        let outcome = (self.answer(sight))
+            .and_then(|()| self.events(sight))
+            .and_then(|()| self.save(sight));
+        self.show(sight);
         if let Err(failure) = outcome {
             self.failure = Some(failure);
             self.stop.store(true, Ordering::SeqCst);
+        }
+    }
+
+    /// Saves packets that are let go of and that findings rest on.
+    fn save(&mut self, sight: &Sight<'_>) -> Result<(), Failure> {
+        let Some(mut saver) = self.saver.take() else {
+            return Ok(());
+        };
+        let now = sight.status.now;
+        for change in sight.changes {
+            if let Change::Withdrawn { id, why } = change
+                && let Some(words) = saver.withdraw(*id, now, why)
+                && !self.args.report.quiet
+            {
+                self.tell(&words);
+            }
+        }
+        if sight.over || saver.is_due(now) {
+            let input = self.input(sight);
+            let report = Report::new(&input);
+            saver.save((&report, &input), now, sight.over)?;
+        }
+        if sight.over {
+            self.saved = Some(saver.finish()?);
+        } else {
+            self.saver = Some(saver);
+        }
+        Ok(())
+    }
+
+    /// Has the view show it, where there is one and it is time.
+    fn show(&mut self, sight: &Sight<'_>) {
+        let begun = clock();
+        let Some(mut view) = self.view.take_if(|view| view.is_due(begun, sight.over)) else {
+            return;
+        };
+        let memory = self.memory.bytes();
+        let standing = self.standing.values();
+        view.see(sight, &self.input(sight), self.catalogue, memory, standing);
+        view.rest(begun, clock());
+        self.view = Some(view);
+    }
+
+    /// Says a line on stderr; where a view has the terminal, in its place.
+    fn tell(&self, line: &str) {
+        if let Some(view) = &self.view {
+            view.say(line);
+        }
+        if self.view.is_none() || !io::stderr().is_terminal() {
+            say(&format!("dpiscope: {line}"));
         }
     }
 
@@ -290,7 +448,7 @@ impl<'a> Events<'a> {
     fn answer(&mut self, sight: &Sight<'_>) -> Result<(), Failure> {
         if !self.args.report.quiet {
             for line in sight.news {
-                say(&format!("dpiscope: {line}"));
+                self.tell(line);
             }
         }
         if self.requests.status() {
@@ -336,11 +494,20 @@ impl<'a> Events<'a> {
         if due && self.args.verbose {
             self.tell_status(sight.status);
         }
+        if self.view.is_some() && !self.args.report.to_file() {
+            // the view shows what happens; the report at the end must not be lost with it
+            self.held = if sight.over { out } else { Vec::new() };
+            return Ok(());
+        }
         self.stream.write(&out, now)
     }
 
     fn report(&self, sight: &Sight<'_>) -> Report {
-        Report::new(&Input {
+        Report::new(&self.input(sight))
+    }
+
+    fn input<'s>(&'s self, sight: &Sight<'s>) -> Input<'s> {
+        Input {
             min_level: self.least,
             flow_table: self.args.report.flows,
             only: self.only,
@@ -350,7 +517,7 @@ impl<'a> Events<'a> {
             }),
             past: Some(sight.past),
             ..input(sight.analysis, self.catalogue)
-        })
+        }
     }
 
     /// Brings what stands up to date; gives the numbers of findings that are to be told, and of those to be taken back with the reason.
@@ -369,6 +536,10 @@ impl<'a> Events<'a> {
                 }
                 Change::Withdrawn { id, why } => {
                     if self.standing.remove(id).is_some() {
+                        if let Some(view) = &self.view {
+                            let now = sight.status.now;
+                            view.say(&format!("finding {id} withdrawn at {now}: {why}"));
+                        }
                         withdraw.push((*id, why.as_str()));
                     }
                 }
@@ -408,7 +579,14 @@ impl<'a> Events<'a> {
             .map(|(id, finding)| (*id, finding.mechanism))
             .collect();
         let (tell, withdraw) = self.settle(report, sight);
+        let tell_withdrawn = |out: &mut dyn Write| -> io::Result<()> {
+            for (id, why) in &withdraw {
+                writeln!(out, "\n{id:>2}. withdrawn at {}: {why}", sight.status.now)?;
+            }
+            Ok(())
+        };
         if sight.over {
+            tell_withdrawn(out)?;
             self.complete(report);
             writeln!(out)?;
             return report::text(report, look, out);
@@ -419,9 +597,7 @@ impl<'a> Events<'a> {
                 report::text_finding(report, finding, look, out)?;
             }
         }
-        for (id, why) in withdraw {
-            writeln!(out, "\n{id:>2}. withdrawn at {}: {why}", sight.status.now)?;
-        }
+        tell_withdrawn(out)?;
         if due && !report.services.is_empty() {
             writeln!(out, "\n{}", sight.status.now)?;
             report::text_services(report, look, out)?;
@@ -506,8 +682,8 @@ impl<'a> Events<'a> {
 
     /// The status, in a few lines on stderr.
     fn tell_status(&mut self, status: &Status) {
-        say(&format!(
-            "dpiscope: at {}: {} packets, {} bytes, {} dropped; verdicts rest on {:.2} % of the packets",
+        self.tell(&format!(
+            "at {}: {} packets, {} bytes, {} dropped; verdicts rest on {:.2} % of the packets",
             status.now,
             status.packets(),
             status.bytes(),
@@ -515,8 +691,8 @@ impl<'a> Events<'a> {
             100.0 * status.seen_share()
         ));
         for one in &status.interfaces {
-            say(&format!(
-                "dpiscope: {}: {}, {} packets, dropped {} by the kernel, {} by the interface",
+            self.tell(&format!(
+                "{}: {}, {} packets, dropped {} by the kernel, {} by the interface",
                 one.name,
                 if one.open { "listening" } else { "lost" },
                 one.packets,
@@ -528,8 +704,8 @@ impl<'a> Events<'a> {
             || "unknown".to_owned(),
             |bytes| format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
         );
-        say(&format!(
-            "dpiscope: {} flows seen, {} in the table, {} held to be judged, {} evicted; memory {memory}; {:.3} s behind, the last assessment took {:.3} s",
+        self.tell(&format!(
+            "{} flows seen, {} in the table, {} held to be judged, {} evicted; memory {memory}; {:.3} s behind, the last assessment took {:.3} s",
             status.all_flows,
             status.flows,
             status.judged_flows,
@@ -538,8 +714,8 @@ impl<'a> Events<'a> {
             status.assessment_ns as f64 / 1e9
         ));
         for ((service, kind), count) in &status.findings {
-            say(&format!(
-                "dpiscope: {}: {count} x {}",
+            self.tell(&format!(
+                "{}: {count} x {}",
                 self.catalogue.service(ServiceId(*service)).name,
                 word(*kind)
             ));

@@ -19,11 +19,14 @@ mod near;
 mod output;
 mod progress;
 mod sandbox;
+#[cfg(feature = "live")]
+mod saver;
 mod services;
 mod shell;
 mod signals;
 #[cfg(feature = "live")]
 mod stream;
+mod tui;
 
 use std::io::Write as _;
 use std::process::ExitCode;

@@ -92,6 +92,12 @@ pub(crate) fn empty(file: &File) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether the terminal cannot place its cursor.
+#[expect(clippy::disallowed_methods, reason = "TERM is read beside NO_COLOR")]
+pub(crate) fn terminal_is_dumb() -> bool {
+    std::env::var("TERM").is_ok_and(|terminal| terminal == "dumb")
+}
+
 /// Whether the user allows colours (no-color.org: any value but an empty one forbids them).
 #[expect(
     clippy::disallowed_methods,

@@ -13,13 +13,15 @@ mod model;
 
 mod ndjson;
 
+mod recent;
+
 mod summary;
 
 mod text;
 
 mod wrap;
 
-pub use evidence::{EvidenceFile, Written};
+pub use evidence::{EvidenceFile, GrowingEvidence, Written};
 pub use filter::display_filter;
 pub use json::json;
 pub use model::{
@@ -27,5 +29,10 @@ pub use model::{
     Note, Report, Service, Shown, Tool, Totals, Vantage, Verdict,
 };
 pub use ndjson::{event, ndjson, stats};
-pub use text::{Look, mechanism_words, text, text_finding, text_services};
-pub use wrap::{WIDTH, wrapped};
+pub use recent::recent_flows;
+pub use text::{
+    Line, Look, Paint, context_lines, end_words, endpoint, finding_lines, flow_lines, grouped,
+    judgement_words, kinds, level_word, mechanism_words, result_lines, service_name, text,
+    text_finding, text_services, verdict_words,
+};
+pub use wrap::{WIDTH, clean, wrapped};

@@ -540,7 +540,7 @@ impl Report {
 
 impl Input<'_> {
     /// Whether the user wants to see `service`; a control of its own name is also shown by `control`.
-    fn shows(&self, service: &str) -> bool {
+    pub(super) fn shows(&self, service: &str) -> bool {
         let control = || {
             let id = self.catalogue.by_id(service).unwrap_or_default();
             !self.catalogue.is_messenger(id)
@@ -730,7 +730,7 @@ fn flow_table(input: &Input<'_>) -> Vec<Flow> {
         .collect()
 }
 
-fn flow(input: &Input<'_>, index: u32, summary: &Summary) -> Flow {
+pub(super) fn flow(input: &Input<'_>, index: u32, summary: &Summary) -> Flow {
     let service = input.catalogue.service(ServiceId(summary.service));
     let detail = input.detail(index);
     let said = detail.map(|detail| &detail.recognised);

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use crate::application::HostSource;
+use crate::application::{Application, HostSource};
 use crate::detect::{Judgement, Kind, Level, Mechanism, Parameter};
 use crate::facts::{End, Vantage};
 use crate::service::Class;
@@ -13,7 +13,7 @@ use super::filter::{list, runs, short_filter};
 use super::model::{
     Capture, DnsOutcome, Ends, Evidence, Finding, Flow, Report, Service, Verdict, nine_digits,
 };
-use super::wrap::{WIDTH, clean, wrapped};
+use super::wrap::{WIDTH, clean, wrapped_to};
 
 /// How a text report looks.
 #[derive(Clone, Copy, Debug, Default)]
@@ -24,17 +24,14 @@ pub struct Look {
 
 /// Writes the report for people.
 pub fn text(report: &Report, look: Look, out: &mut dyn Write) -> io::Result<()> {
-    let mut page = Page {
-        text: String::new(),
-        look,
-    };
+    let mut page = Page::new(WIDTH);
     page.result(report);
     page.services(report);
     page.findings(report);
     page.context(report);
     page.flows(report);
     page.captures(report);
-    out.write_all(page.text.as_bytes())
+    page.write(look, out)
 }
 
 /// Writes one finding of a report for people.
@@ -44,36 +41,75 @@ pub fn text_finding(
     look: Look,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let mut page = Page {
-        text: "\n".to_owned(),
-        look,
-    };
+    let mut page = Page::new(WIDTH);
+    page.end_line();
     page.finding(report, finding);
-    out.write_all(page.text.as_bytes())
+    page.write(look, out)
 }
 
 /// Writes the table of services for people.
 pub fn text_services(report: &Report, look: Look, out: &mut dyn Write) -> io::Result<()> {
-    let mut page = Page {
-        text: String::new(),
-        look,
-    };
+    let mut page = Page::new(WIDTH);
     page.services(report);
-    out.write_all(page.text.as_bytes())
+    page.write(look, out)
 }
 
-/// Terminal colours (ECMA-48, select graphic rendition).
-#[derive(Clone, Copy)]
-enum Paint {
+/// A line for people, cleaned of what a terminal obeys: its parts, and how they are to look.
+pub type Line = Vec<(Paint, String)>;
+
+/// What came out, in lines of at most `width` columns: the sentences above the report's tables.
+#[must_use]
+pub fn result_lines(report: &Report, width: usize) -> Vec<Line> {
+    let mut page = Page::new(width);
+    page.result(report);
+    page.lines
+}
+
+/// One finding of a report with all that speaks for and against it, in lines of at most `width` columns.
+#[must_use]
+pub fn finding_lines(report: &Report, finding: &Finding, width: usize) -> Vec<Line> {
+    let mut page = Page::new(width);
+    page.finding(report, finding);
+    page.lines
+}
+
+/// One flow, in lines of at most `width` columns.
+#[must_use]
+pub fn flow_lines(flow: &Flow, width: usize) -> Vec<Line> {
+    let mut page = Page::new(width);
+    page.flow_in_full(flow);
+    page.lines
+}
+
+/// What is known of the whole capture beside the findings, in lines of at most `width` columns.
+#[must_use]
+pub fn context_lines(report: &Report, width: usize) -> Vec<Line> {
+    let mut page = Page::new(width);
+    page.context(report);
+    page.captures(report);
+    page.lines
+}
+
+/// How words are to look.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Paint {
+    /// As the terminal has it.
+    #[default]
     Plain,
+    /// Headings.
     Bold,
+    /// Interference.
     Red,
+    /// A caution.
     Yellow,
+    /// No interference seen.
     Green,
+    /// What explains the line above.
     Faint,
 }
 
 impl Paint {
+    /// Terminal colours (ECMA-48, select graphic rendition).
     const fn code(self) -> &'static str {
         match self {
             Self::Plain => "0",
@@ -86,37 +122,63 @@ impl Paint {
     }
 }
 
-/// The text so far. Everything that enters it is cleaned: host names and paths come from outside, and a terminal obeys escape sequences.
+/// The lines so far. Everything that enters them is cleaned: host names and paths come from outside, and a terminal obeys escape sequences.
 struct Page {
-    text: String,
-    look: Look,
+    lines: Vec<Line>,
+    /// The line that is being written.
+    open: Line,
+    width: usize,
 }
 
 impl Page {
-    fn paint(&mut self, paint: Paint, words: &str) {
-        let words = clean(words);
-        if self.look.colour && !matches!(paint, Paint::Plain) {
-            let _ = write!(self.text, "\x1b[{}m{words}\x1b[0m", paint.code());
-        } else {
-            self.text.push_str(&words);
+    const fn new(width: usize) -> Self {
+        Self {
+            lines: Vec::new(),
+            open: Vec::new(),
+            width,
         }
+    }
+
+    fn paint(&mut self, paint: Paint, words: &str) {
+        self.open.push((paint, clean(words)));
     }
 
     fn end_line(&mut self) {
-        while self.text.ends_with(' ') {
-            self.text.pop();
+        let mut line = std::mem::take(&mut self.open);
+        while let Some((_, words)) = line.last_mut() {
+            words.truncate(words.trim_end_matches(' ').len());
+            if !words.is_empty() {
+                break;
+            }
+            line.pop();
         }
-        self.text.push('\n');
+        self.lines.push(line);
+    }
+
+    /// Writes all lines, in colours if they are wanted.
+    fn write(&self, look: Look, out: &mut dyn Write) -> io::Result<()> {
+        let mut text = String::new();
+        for line in &self.lines {
+            for (paint, words) in line {
+                if look.colour && *paint != Paint::Plain {
+                    let _ = write!(text, "\x1b[{}m{words}\x1b[0m", paint.code());
+                } else {
+                    text.push_str(words);
+                }
+            }
+            text.push('\n');
+        }
+        out.write_all(text.as_bytes())
     }
 
     fn heading(&mut self, words: &str) {
-        self.text.push('\n');
+        self.end_line();
         self.paint(Paint::Bold, words);
         self.end_line();
     }
 
     fn wrapped(&mut self, first: &str, words: &str, paint: Paint) {
-        for line in wrapped(first, words).lines() {
+        for line in wrapped_to(self.width, first, words).lines() {
             self.paint(paint, line);
             self.end_line();
         }
@@ -192,7 +254,7 @@ impl Page {
         if report.services.is_empty() {
             return;
         }
-        self.text.push('\n');
+        self.end_line();
         let head = format!(
             "{:<22}{:>9}{:>10}{:>12}  {:<25}{}",
             "Service", "Flows", "Assessed", "Interfered", "Verdict", "How"
@@ -235,7 +297,7 @@ impl Page {
             "Findings"
         });
         for finding in &report.findings {
-            self.text.push('\n');
+            self.end_line();
             self.finding(report, finding);
         }
     }
@@ -311,7 +373,7 @@ impl Page {
                 .collect();
             self.entry("it is not", &causes.join(", "));
         }
-        let filter = short_filter(&finding.display_filter, WIDTH - ENTRY);
+        let filter = short_filter(&finding.display_filter, self.width.saturating_sub(ENTRY));
         self.entry("wireshark", &filter);
         if let (Some(capture), true) = (
             report.captures.get(usize::from(finding.filter_capture)),
@@ -408,6 +470,64 @@ impl Page {
         }
     }
 
+    /// A flow, a named line for each thing that is known of it.
+    fn flow_in_full(&mut self, flow: &Flow) {
+        let ends = format!(
+            "{}, {} {} > {}",
+            flow.id,
+            protocol_word(flow.protocol),
+            endpoint(flow.client, flow.client_port),
+            endpoint(flow.server, flow.server_port)
+        );
+        self.entry("flow", &ends);
+        if let Some(host) = &flow.host {
+            let source = flow.host_source.map_or("", source_words);
+            self.entry("host", &format!("{host} ({source})"));
+        }
+        let hello = [
+            Some(application_words(flow.application).to_owned()),
+            flow.tls_version
+                .as_ref()
+                .map(|version| format!("TLS {version}")),
+            flow.ja4.as_ref().map(|ja4| format!("JA4 {ja4}")),
+            (!flow.alpn.is_empty()).then(|| format!("ALPN {}", flow.alpn.join(" "))),
+            flow.ech.then(|| "encrypted hello".to_owned()),
+        ];
+        let hello: Vec<String> = hello.into_iter().flatten().collect();
+        self.entry("speaks", &hello.join(", "));
+        let first = format!("{}, packet {}", flow.first, flow.first_packet);
+        self.entry("first", &first);
+        let last = format!("{} ({})", flow.last, span(flow.first, flow.last));
+        self.entry("last", &last);
+        for (name, packets, bytes, again) in [
+            ("up", flow.packets_up, flow.bytes_up, flow.retransmitted_up),
+            (
+                "down",
+                flow.packets_down,
+                flow.bytes_down,
+                flow.retransmitted_down,
+            ),
+        ] {
+            let words = format!(
+                "{}, {} of payload, {} sent again",
+                plural(packets, "packet"),
+                plural(bytes, "byte"),
+                grouped(again)
+            );
+            self.entry(name, &words);
+        }
+        if let Some(rtt) = flow.rtt_ms {
+            self.entry("round trip", &format!("{} ms", decimal(f64::from(rtt))));
+        }
+        self.entry("end", &end_words(flow));
+        let mut judged = judgement_words(flow.assessment).to_owned();
+        if !flow.why.is_empty() {
+            let _ = write!(judged, ": {}", flow.why);
+        }
+        self.entry("judged", &judged);
+        self.entry("community", &flow.community_id);
+    }
+
     fn captures(&mut self, report: &Report) {
         self.heading(if report.captures.len() == 1 {
             "Capture"
@@ -490,7 +610,8 @@ fn shortened(words: &str, most: usize) -> String {
 }
 
 /// A number in groups of three digits.
-fn grouped(number: u64) -> String {
+#[must_use]
+pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {
@@ -578,7 +699,9 @@ fn figure(name: &str, value: &Parameter) -> String {
     format!("{} {shown}", rest.replace("_bps", "").replace('_', " "))
 }
 
-fn kinds(kinds: &[Kind]) -> String {
+/// Kinds of interference, a word each.
+#[must_use]
+pub fn kinds(kinds: &[Kind]) -> String {
     let words: Vec<&str> = kinds
         .iter()
         .map(|kind| match kind {
@@ -639,7 +762,9 @@ pub const fn mechanism_words(mechanism: Mechanism) -> &'static str {
     }
 }
 
-pub(super) const fn level_word(level: Level) -> &'static str {
+/// The contract's word for a level.
+#[must_use]
+pub const fn level_word(level: Level) -> &'static str {
     match level {
         Level::Suspected => "suspected",
         Level::Likely => "likely",
@@ -647,7 +772,9 @@ pub(super) const fn level_word(level: Level) -> &'static str {
     }
 }
 
-const fn verdict_words(verdict: Verdict) -> &'static str {
+/// A verdict in words.
+#[must_use]
+pub const fn verdict_words(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Interfered => "interfered",
         Verdict::Partial => "partial",
@@ -685,7 +812,9 @@ const fn protocol_word(protocol: Protocol) -> &'static str {
     }
 }
 
-fn endpoint(address: Address, port: u16) -> String {
+/// An address with its port.
+#[must_use]
+pub fn endpoint(address: Address, port: u16) -> String {
     if address.is_v4() {
         format!("{address}:{port}")
     } else {
@@ -703,7 +832,9 @@ fn ends_words(ends: &Ends) -> String {
     )
 }
 
-fn service_name<'a>(report: &'a Report, service: &'a str) -> &'a str {
+/// The name for people of the service with the catalogue's word `service`.
+#[must_use]
+pub fn service_name<'a>(report: &'a Report, service: &'a str) -> &'a str {
     report
         .services
         .iter()
@@ -754,6 +885,32 @@ fn flow_words(flow: &Flow) -> String {
         plural(flow.bytes_up, "byte"),
         grouped(flow.bytes_down),
     );
+    let _ = write!(words, "; {}", end_words(flow));
+    let _ = write!(words, "; {}", judgement_words(flow.assessment));
+    if !flow.why.is_empty() {
+        let _ = write!(words, ": {}", flow.why);
+    }
+    words
+}
+
+const fn application_words(application: Application) -> &'static str {
+    match application {
+        Application::Tls => "TLS",
+        Application::Quic => "QUIC",
+        Application::Dtls => "DTLS",
+        Application::Stun => "STUN",
+        Application::Rtp => "RTP",
+        Application::Mtproto => "MTProto",
+        Application::WhatsappNoise => "WhatsApp's Noise",
+        Application::Dns => "DNS",
+        Application::Http => "HTTP",
+        Application::Unknown => "nothing that is known",
+    }
+}
+
+/// How a flow ended, and what that was judged to be.
+#[must_use]
+pub fn end_words(flow: &Flow) -> String {
     let end = match flow.end {
         End::Open => "open",
         End::Fin => "closed",
@@ -761,21 +918,21 @@ fn flow_words(flow: &Flow) -> String {
         End::RstByServer => "reset by server",
         End::Timeout => "timeout",
     };
-    let _ = write!(words, "; {end}");
-    if let Some(cause) = flow.end_cause {
-        let _ = write!(words, " ({})", cause.replace('_', " "));
+    match flow.end_cause {
+        Some(cause) => format!("{end} ({})", cause.replace('_', " ")),
+        None => end.to_owned(),
     }
-    let judged = match flow.assessment {
+}
+
+/// How a flow came out, in words.
+#[must_use]
+pub const fn judgement_words(judgement: Judgement) -> &'static str {
+    match judgement {
         Judgement::Interfered => "interfered",
         Judgement::Clear => "clear",
         Judgement::TooLittleData => "too little data",
         Judgement::NotAssessable => "not assessable",
-    };
-    let _ = write!(words, "; {judged}");
-    if !flow.why.is_empty() {
-        let _ = write!(words, ": {}", flow.why);
     }
-    words
 }
 
 /// Names that a line of DNS context lists before it counts the rest.

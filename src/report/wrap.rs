@@ -9,13 +9,18 @@ pub const WIDTH: usize = 100;
 /// names and paths come from outside.
 #[must_use]
 pub fn wrapped(first: &str, words: &str) -> String {
+    wrapped_to(WIDTH, first, words)
+}
+
+/// The same, over lines of at most `width` columns.
+pub(super) fn wrapped_to(width: usize, first: &str, words: &str) -> String {
     let indent = first.chars().count();
     let mut text = clean(first);
     let mut column = indent;
     for word in words.split_whitespace() {
         let length = word.chars().count();
         if column > indent {
-            if column + 1 + length > WIDTH {
+            if column + 1 + length > width {
                 text.push('\n');
                 text.extend(std::iter::repeat_n(' ', indent));
                 column = indent;
@@ -33,7 +38,8 @@ pub fn wrapped(first: &str, words: &str) -> String {
 }
 
 /// What a terminal might obey, or what reorders a line, becomes a replacement character.
-pub(super) fn clean(words: &str) -> String {
+#[must_use]
+pub fn clean(words: &str) -> String {
     words
         .chars()
         .map(|letter| match letter {

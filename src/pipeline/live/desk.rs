@@ -157,6 +157,8 @@ pub(super) struct Desk<'a> {
     pub(super) dropped_by_us: u64,
     /// The last packets before the capture paused.
     pub(super) pauses: Vec<Timestamp>,
+    /// The last pause that was known when the flows were judged last.
+    judged_pause: Option<Timestamp>,
     undecoded: UndecodedCounts,
     /// Duplicates of flows that are not held any more, by capture.
     duplicates: BTreeMap<u16, u64>,
@@ -186,6 +188,7 @@ impl<'a> Desk<'a> {
             lost: 0,
             dropped_by_us: 0,
             pauses: Vec::new(),
+            judged_pause: None,
             undecoded: UndecodedCounts::new(),
             duplicates: BTreeMap::new(),
             detail: 0,
@@ -410,7 +413,11 @@ impl<'a> Desk<'a> {
         files: Vec<CaptureFile>,
         (rates_too, over): (bool, bool),
     ) -> Judged {
-        self.prune(now);
+        // a pause that has just become known may take back what was told of flows that are old by now: these are judged once more before they go
+        let pause = self.pauses.last().copied();
+        if std::mem::replace(&mut self.judged_pause, pause) == pause {
+            self.prune(now);
+        }
         self.name();
         let mut analysis = Analysis::default();
         let around = &mut analysis.around;
@@ -487,9 +494,12 @@ impl<'a> Desk<'a> {
             .filter(|held| held.flow.judged)
             .map(|held| held.id)
             .collect();
-        let (finding_ids, changes) =
-            self.docket
-                .update(now, &items, &|id| judged.contains(&id), &mut self.past);
+        let (finding_ids, changes) = self.docket.update(
+            (now, over),
+            &items,
+            &|id| judged.contains(&id),
+            &mut self.past,
+        );
         Judged {
             analysis,
             flow_ids,

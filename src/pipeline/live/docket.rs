@@ -64,11 +64,11 @@ pub(super) struct Docket {
 }
 
 impl Docket {
-    /// Takes the findings of an assessment made at `now`, in its order. Gives a number for each, and what changed. `known` says whether a flow can still
+    /// Takes the findings of an assessment made at `now`, in its order, which is the last one where the run is `over`: then nothing is waited for. Gives a number for each, and what changed. `known` says whether a flow can still
     /// be judged; a finding whose flows are all gone stands for ever, and goes to `past`.
     pub(super) fn update(
         &mut self,
-        now: Timestamp,
+        (now, over): (Timestamp, bool),
         items: &[Item],
         known: &dyn Fn(u64) -> bool,
         past: &mut Past,
@@ -123,7 +123,7 @@ impl Docket {
             }
             let anew = (ids.iter().zip(items))
                 .find(|(_, item)| item.flows.iter().any(|flow| standing.flows.contains(flow)));
-            if anew.is_none() && now.since(standing.upheld) < PATIENCE {
+            if !over && anew.is_none() && now.since(standing.upheld) < PATIENCE {
                 return true;
             }
             changes.push(Change::Withdrawn {
@@ -166,7 +166,10 @@ fn why(standing: &Standing, anew: Option<(&u64, &Item)>) -> String {
                 item.mechanism.name()
             )
         }
-        (None, Kind::Blackholing) => "the silence ended: the peer was heard again".to_owned(),
+        (None, Kind::Blackholing) => {
+            "the silence ended, or is not known: the peer was heard again, or the capture paused"
+                .to_owned()
+        }
         (None, Kind::RstInjection) => "packets since then speak against it".to_owned(),
         (None, Kind::BandwidthShaping) => "the transfer went on without the limit".to_owned(),
     }
@@ -191,7 +194,7 @@ mod tests {
 
     /// A docket whose flows are all held.
     fn update(docket: &mut Docket, seconds: i64, items: &[Item]) -> (Vec<u64>, Vec<Change>) {
-        docket.update(at(seconds), items, &|_| true, &mut Past::default())
+        docket.update((at(seconds), false), items, &|_| true, &mut Past::default())
     }
 
     const SILENT: Mechanism = Mechanism::HelloUnanswered;
@@ -231,6 +234,14 @@ mod tests {
     }
 
     #[test]
+    fn what_the_last_assessment_does_not_uphold_is_withdrawn_at_once() {
+        let (mut docket, mut past) = (Docket::default(), Past::default());
+        update(&mut docket, 1, &[item(SILENT, Level::Likely, &[7])]);
+        let (_, changes) = docket.update((at(2), true), &[], &|_| true, &mut past);
+        assert!(matches!(&changes[..], [Change::Withdrawn { id: 1, .. }]));
+    }
+
+    #[test]
     fn a_closer_name_is_the_same_finding_and_another_kind_is_another() {
         let mut docket = Docket::default();
         update(&mut docket, 1, &[item(SILENT, Level::Likely, &[7])]);
@@ -265,7 +276,7 @@ mod tests {
     fn a_finding_whose_flows_are_gone_stands_in_the_past() {
         let (mut docket, mut past) = (Docket::default(), Past::default());
         update(&mut docket, 1, &[item(SILENT, Level::Likely, &[7])]);
-        let (_, changes) = docket.update(at(9), &[], &|_| false, &mut past);
+        let (_, changes) = docket.update((at(9), true), &[], &|_| false, &mut past);
         assert_eq!(changes, []);
         assert_eq!(past.services[&1].findings, 1);
         assert_eq!(docket.standing().count(), 0);

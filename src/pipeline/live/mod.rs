@@ -25,7 +25,7 @@ use desk::{Desk, Judged};
 pub use docket::Change;
 #[cfg(feature = "live")]
 pub use ears::Ears;
-pub use rehearsal::rehearse;
+pub use rehearsal::{Tap, rehearse, rehearse_and_keep};
 pub use status::{InterfaceStatus, Status};
 
 use super::names::Names;

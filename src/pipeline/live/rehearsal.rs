@@ -6,7 +6,7 @@ use super::desk::Desk;
 use super::{
     Board, InterfaceStatus, Next, RATES, Reader, Sight, Source, Sums, TICK, judge, shards,
 };
-use crate::capture::{Batch, CaptureFile, Packet, Run};
+use crate::capture::{Batch, CaptureFile, CaptureInterface, Packet, Run};
 use crate::detect::Level;
 use crate::facts::Loss;
 use crate::pipeline::names::Names;
@@ -24,6 +24,21 @@ pub fn rehearse(
     least: Level,
     see: &mut dyn FnMut(&Sight<'_>),
 ) -> Analysis {
+    rehearse_and_keep(run, settings, catalogue, least, &mut |_, _| {}, see)
+}
+
+/// Takes packets on their way to the workers, and who knows what their source says of their interfaces.
+pub type Tap<'a> = dyn FnMut(&Batch, &dyn Fn(&Packet) -> Option<CaptureInterface>) + Send + 'a;
+
+/// The same; `tap` sees the packets of each tick before they are judged.
+pub fn rehearse_and_keep(
+    run: Run,
+    settings: &Settings,
+    catalogue: &Catalogue,
+    least: Level,
+    tap: &mut Tap<'_>,
+    see: &mut dyn FnMut(&Sight<'_>),
+) -> Analysis {
     let names = Names::default();
     let (sender, jobs) = crossbeam_channel::unbounded();
     let (give_back, empties) = crossbeam_channel::unbounded();
@@ -33,7 +48,7 @@ pub fn rehearse(
     let mut sums = Sums::new(1);
     let board = Mutex::new(Board::default());
     let mut rates_at = Timestamp(i64::MIN);
-    let (mut reader, mut captures) = (Reader::default(), Captures::new(run));
+    let (mut reader, mut captures) = (Reader::default(), Captures::new(run, tap));
     while let Some(next) = reader.step(&mut captures, &mut dispatcher, &board) {
         while let Ok(mut job) = jobs.try_recv() {
             if let Some(now) = job.tick {
@@ -68,7 +83,8 @@ pub fn rehearse(
 }
 
 /// Captures that are given out in slices of one tick.
-struct Captures {
+struct Captures<'t, 'a> {
+    tap: &'t mut Tap<'a>,
     run: Option<Run>,
     files: Vec<CaptureFile>,
     read: Batch,
@@ -78,9 +94,10 @@ struct Captures {
     last: Timestamp,
 }
 
-impl Captures {
-    fn new(run: Run) -> Self {
+impl<'t, 'a> Captures<'t, 'a> {
+    fn new(run: Run, tap: &'t mut Tap<'a>) -> Self {
         Self {
+            tap,
             run: Some(run),
             files: Vec::new(),
             read: Batch {
@@ -94,7 +111,7 @@ impl Captures {
     }
 }
 
-impl Source for Captures {
+impl Source for Captures<'_, '_> {
     fn next(&mut self, batch: &mut Batch) -> Next {
         batch.packets.clear();
         if self.at >= self.read.packets.len() {
@@ -125,14 +142,18 @@ impl Source for Captures {
         batch.packets.extend(rest.iter().take_while(early));
         batch.bytes = std::sync::Arc::clone(&self.read.bytes);
         self.at += batch.packets.len();
+        if let Some(run) = &self.run {
+            (self.tap)(batch, &|packet| run.interface(packet));
+        }
         let last = batch.packets.iter().map(|packet| packet.time).max();
         self.last = last.unwrap_or(self.last).max(self.last);
         let reached = match (last, rest.get(batch.packets.len())) {
             (Some(last), None) => last,
             (_, next) => {
-                // a pause is ticked through until it is known as one, and then left behind, be it years long
+                // a pause is ticked through until it is known as one, and then left behind, be it years long; the packet that ends it comes before
+                // the tick, so that nobody takes the time between for silence
                 let pauses = due.since(self.last) > PAUSE;
-                let next = next.filter(|_| pauses).map(|packet| packet.time);
+                let next = next.filter(|_| pauses).map(|packet| packet.time.plus(1));
                 self.due = Some(due.plus(TICK).max(next.unwrap_or(due)));
                 due
             }
@@ -187,7 +208,9 @@ mod tests {
     fn ten_years_without_a_packet_are_left_behind_after_two_minutes_and_two_minutes_are_ticked_through()
      {
         let slices = |seconds: &[u32]| {
-            let (mut source, mut batch) = (Captures::new(capture(seconds)), Batch::default());
+            let mut tap = |_: &Batch, _: &dyn Fn(&Packet) -> Option<CaptureInterface>| {};
+            let mut source = Captures::new(capture(seconds), &mut tap);
+            let mut batch = Batch::default();
             let (mut packets, mut reached) = (0, Timestamp(i64::MIN));
             for slices in 1..100_000 {
                 let next = source.next(&mut batch);

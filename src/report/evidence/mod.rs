@@ -5,12 +5,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::io::{self, Write};
 
 use crate::capture::{Batch, CaptureInterface, LinkType, Packet, PcapngWriter};
-use crate::decode::{Fragments, Peel, decode, flow_hash, peel};
-use crate::facts::{DnsAnswer, Flows};
+use crate::decode::{Fragments, Peel, Transport, decode, flow_hash, peel};
+use crate::facts::{DnsAnswer, Flows, Summary};
 use crate::types::{Address, FlowKey, Frame, Timestamp};
 
 use super::model::{Evidence, Finding, Input, Report};
 use super::text::{level_word, with_unit};
+
+mod growing;
+
+pub use growing::GrowingEvidence;
 
 /// Bytes of packets that may wait for a fragmented datagram to become whole: what defragmentation itself may hold.
 const MOST_HELD: usize = 16 << 20;
@@ -41,6 +45,8 @@ pub struct Written {
     pub flows: u64,
     /// Flows of the same ends without a finding.
     pub beside: u64,
+    /// Packets of flows with findings that were not held any more when they were wanted. Only where a file grows while a run goes on.
+    pub gone: u64,
 }
 
 /// Writes the packets of flows with findings, from a second reading of the captures.
@@ -74,6 +80,10 @@ pub struct EvidenceFile<W> {
     held_bytes: usize,
     writer: PcapngWriter<W>,
     written: Written,
+    /// Packets that belong to each of the flows, by its number; those of errors about it are not its own.
+    met: HashMap<u64, u64, foldhash::fast::RandomState>,
+    /// What is to be said on the next packet that is written.
+    aside: Vec<String>,
 }
 
 /// A packet that waits, or waits behind one that does.
@@ -96,7 +106,7 @@ enum Fate {
 impl<W: Write> EvidenceFile<W> {
     /// Begins the file for the findings that `report` shows, which was made from `input`.
     pub fn new(report: &Report, input: &Input<'_>, out: W) -> io::Result<Self> {
-        let wanted = Wanted::new(report, input);
+        let wanted = Wanted::new(report, input, &Neighbours::default());
         let written = Written {
             flows: wanted.count,
             beside: wanted.beside,
@@ -134,6 +144,8 @@ impl<W: Write> EvidenceFile<W> {
             held_bytes: 0,
             writer,
             written,
+            met: HashMap::default(),
+            aside: Vec::new(),
         })
     }
 
@@ -184,7 +196,8 @@ impl<W: Write> EvidenceFile<W> {
             if let Some((_, Some(dropped))) = dropped
                 && told.insert(*capture)
             {
-                self.writer.statistics(*interface, self.last, *dropped)?;
+                self.writer
+                    .statistics(*interface, self.last, *dropped, None)?;
             }
         }
         self.writer.finish()?;
@@ -192,17 +205,16 @@ impl<W: Write> EvidenceFile<W> {
     }
 
     fn fate(&mut self, packet: &Packet, bytes: &[u8]) -> Fate {
-        if self.wanted.cited.contains_key(&packet.frame)
-            || self.wanted.others.contains(&packet.frame)
-        {
-            return Fate::Write;
-        }
+        let asked_for = self.wanted.cited.contains_key(&packet.frame)
+            || self.wanted.others.contains(&packet.frame);
         match peel(packet.link, bytes, packet.wire) {
             Peel::Flow(peeled) => {
                 let ip = bytes.get(peeled.ip as usize..).unwrap_or_default();
                 let wire = packet.wire.saturating_sub(peeled.ip);
-                self.wanted.judge(peeled.hash, ip, wire, packet.time)
+                let fate = self.judge(peeled.hash, ip, wire, packet.time);
+                if asked_for { Fate::Write } else { fate }
             }
+            _ if asked_for => Fate::Write,
             Peel::Fragment { ip, .. } => {
                 let piece = bytes.get(ip as usize..).unwrap_or_default();
                 self.fragment(packet, piece, packet.wire.saturating_sub(ip))
@@ -225,7 +237,7 @@ impl<W: Write> EvidenceFile<W> {
                 Peel::Flow(peeled) => {
                     let ip = packet.bytes.get(peeled.ip as usize..).unwrap_or_default();
                     let wire = packet.wire.saturating_sub(peeled.ip);
-                    let fate = self.wanted.judge(peeled.hash, ip, wire, time);
+                    let fate = self.judge(peeled.hash, ip, wire, time);
                     return self.decide(&packet.frames, fate);
                 }
                 Peel::Fragment { ip, .. } => {
@@ -240,6 +252,17 @@ impl<W: Write> EvidenceFile<W> {
             }
         }
         self.decide(&[frame], Fate::Leave)
+    }
+
+    /// Whether a packet belongs to one of the flows, which is counted.
+    fn judge(&mut self, hash: u64, ip: &[u8], wire: u32, time: Timestamp) -> Fate {
+        match self.wanted.whose(hash, ip, wire, time) {
+            Some((flow, own)) => {
+                *self.met.entry(flow).or_default() += u64::from(own);
+                Fate::Write
+            }
+            None => Fate::Leave,
+        }
     }
 
     /// Settles the fate of pieces that wait under `frames`.
@@ -322,6 +345,7 @@ impl<W: Write> EvidenceFile<W> {
             let frame = packet.frame;
             comments.push(format!("frame {} of {}", frame.number(), self.path(frame)));
         }
+        comments.append(&mut self.aside);
         self.written.packets += 1;
         self.writer
             .packet(interface, packet.time, packet.wire, bytes, comments)
@@ -340,6 +364,7 @@ fn report_end(report: &Report) -> Timestamp {
 }
 
 /// Which packets are wanted, and what is to be said of them.
+#[derive(Default)]
 struct Wanted {
     /// By the hash of their flow: the flows whose packets are wanted, both ends in order.
     flows: HashMap<u64, Vec<Span>, foldhash::fast::RandomState>,
@@ -353,21 +378,41 @@ struct Wanted {
     notes: Vec<String>,
     /// Packets that are wanted beside these.
     others: BTreeSet<Frame>,
+    /// The numbers of the flows beside.
+    neighbours: BTreeSet<u64>,
+}
+
+/// Which flows may be kept beside those with findings.
+#[derive(Clone, Copy, Debug, Default)]
+struct Neighbours<'a> {
+    /// Those that were kept before go first, by number.
+    kept: Option<&'a BTreeSet<u64>>,
+    /// Others that began no earlier than this.
+    since: Option<Timestamp>,
 }
 
 /// A flow, or several with the same ends.
 struct Span {
+    /// The flow's number.
+    id: u64,
     key: FlowKey,
     first: Timestamp,
     last: Timestamp,
 }
 
 impl Wanted {
-    fn new(report: &Report, input: &Input<'_>) -> Self {
+    fn new(report: &Report, input: &Input<'_>, neighbours: &Neighbours<'_>) -> Self {
         let flows = &input.around.flows;
-        let mut indexes: BTreeSet<usize> = (report.findings.iter())
+        let ids: BTreeSet<u64> = (report.findings.iter())
             .flat_map(|finding| &finding.flow_ids)
-            .filter_map(|id| usize::try_from(id.checked_sub(1)?).ok())
+            .copied()
+            .collect();
+        let id_of = |index: usize| match input.ids {
+            Some(given) => given.flows.get(index).copied().unwrap_or_default(),
+            None => index as u64 + 1,
+        };
+        let mut indexes: BTreeSet<usize> = (0..flows.len())
+            .filter(|index| ids.contains(&id_of(*index)))
             .collect();
         let mut wanted = Self {
             flows: HashMap::default(),
@@ -377,15 +422,27 @@ impl Wanted {
             cited: BTreeMap::new(),
             notes: Vec::new(),
             others: BTreeSet::new(),
+            neighbours: BTreeSet::new(),
         };
-        indexes.append(&mut beside(flows, &indexes));
+        let kept = |index| {
+            neighbours
+                .kept
+                .is_some_and(|kept| kept.contains(&id_of(index)))
+        };
+        let young = |flow: &Summary| neighbours.since.is_none_or(|since| flow.first >= since);
+        let mut near = beside(flows, &indexes, &kept, &young);
+        wanted.neighbours = near.iter().map(|index| id_of(*index)).collect();
+        indexes.append(&mut near);
         wanted.beside = indexes.len() as u64 - wanted.count;
         let mut servers = BTreeSet::new();
-        for summary in indexes.iter().filter_map(|index| flows.get(*index)) {
+        for (index, summary) in
+            (indexes.iter()).filter_map(|index| Some((*index, flows.get(*index)?)))
+        {
             servers.insert(summary.key.b.address);
             wanted.addresses.insert(summary.key.a.address);
             wanted.addresses.insert(summary.key.b.address);
             let span = Span {
+                id: id_of(index),
                 key: ordered(summary.key),
                 first: summary.first,
                 last: summary.last,
@@ -440,24 +497,25 @@ impl Wanted {
         self.notes.push(note);
     }
 
-    /// Whether a packet belongs to one of the flows; for an ICMP error, the packet that it quotes.
-    fn judge(&self, hash: u64, ip: &[u8], wire: u32, time: Timestamp) -> Fate {
-        let Some(spans) = self.flows.get(&hash) else {
-            return Fate::Leave;
-        };
-        let Ok(Some(decoded)) = decode(ip, wire) else {
-            return Fate::Leave;
-        };
+    /// The number of the flow that a packet belongs to, if it is one of these, and whether it is the flow's own: an ICMP error belongs to the flow of
+    /// the packet that it quotes.
+    fn whose(&self, hash: u64, ip: &[u8], wire: u32, time: Timestamp) -> Option<(u64, bool)> {
+        let spans = self.flows.get(&hash)?;
+        let decoded = decode(ip, wire).ok()??;
         let key = ordered(decoded.key);
-        let ours = spans
-            .iter()
-            .any(|span| span.key == key && (span.first..=span.last).contains(&time));
-        if ours { Fate::Write } else { Fate::Leave }
+        let ours = |span: &&Span| span.key == key && (span.first..=span.last).contains(&time);
+        let span = spans.iter().find(ours)?;
+        Some((span.id, !matches!(decoded.transport, Transport::Icmp(_))))
     }
 }
 
-/// The flows nearest in time, and of these the longest, that share an end with the `chosen`.
-fn beside(flows: &Flows, chosen: &BTreeSet<usize>) -> BTreeSet<usize> {
+/// The flows nearest in time, and of these the longest, that share an end with the `chosen`; those that are `kept` go first, others must be `young`.
+fn beside(
+    flows: &Flows,
+    chosen: &BTreeSet<usize>,
+    kept: &dyn Fn(usize) -> bool,
+    young: &dyn Fn(&Summary) -> bool,
+) -> BTreeSet<usize> {
     let mut times: HashMap<Address, (Timestamp, Timestamp), foldhash::fast::RandomState> =
         HashMap::default();
     for flow in chosen.iter().filter_map(|index| flows.get(*index)) {
@@ -469,12 +527,17 @@ fn beside(flows: &Flows, chosen: &BTreeSet<usize>) -> BTreeSet<usize> {
     let mut near: BTreeMap<Address, Vec<_>> = BTreeMap::new();
     for (index, flow) in flows.iter().enumerate() {
         let bytes = flow.up.bytes + flow.down.bytes;
-        if chosen.contains(&index) || bytes > LONGEST_BESIDE {
+        if chosen.contains(&index) {
+            continue;
+        }
+        let kept = kept(index);
+        if !kept && (bytes > LONGEST_BESIDE || !young(flow)) {
             continue;
         }
         for end in [flow.key.a, flow.key.b] {
             if let Some((first, last)) = times.get(&end.address) {
                 let apart = flow.first.since(*last).max(first.since(flow.last)).max(0);
+                let apart = if kept { -1 } else { apart };
                 let candidates = near.entry(end.address).or_default();
                 candidates.push((apart, Reverse(bytes), index));
                 if candidates.len() >= 2 * MOST_BESIDE {
@@ -564,8 +627,10 @@ mod tests {
             cited: BTreeMap::new(),
             notes: Vec::new(),
             others: BTreeSet::new(),
+            neighbours: BTreeSet::new(),
         };
         let span = Span {
+            id: 1,
             key: ordered(key),
             first: Timestamp(times.0 * SECOND),
             last: Timestamp(times.1 * SECOND),
@@ -585,6 +650,8 @@ mod tests {
             held_bytes: 0,
             writer: PcapngWriter::new(Vec::new(), "test", "").unwrap(),
             written: Written::default(),
+            met: HashMap::default(),
+            aside: Vec::new(),
         }
     }
 
