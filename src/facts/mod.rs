@@ -10,6 +10,6 @@ pub use capture::{CaptureFacts, DnsAnswer, DnsLookup, Loss, Vantage, VantageFact
 pub use flow::{Detail, FlowFacts, Summary};
 
 pub use crate::flow::{
-    Activity, Bin, End, Event, EventKind, IpIdLaw, Orientation, PacketFact, PacketKind, Role, Rtt,
-    SideFacts, Suffix, Tally, Timeline, Transfer,
+    Activity, Bin, End, Event, EventKind, IpIdLaw, MediaFacts, Orientation, PacketFact, PacketKind,
+    Role, Rtt, SideFacts, Suffix, Tally, Timeline, Transfer,
 };

@@ -256,7 +256,7 @@ fn mechanism(label: &str) -> Option<&'static str> {
         "connection_limit" => "connection_limit",
         "freeze_16k" => "stalled_after_bytes",
         "list_update" => "endpoint_killed",
-        "media_drop_both" | "media_drop_down" | "stun_drop" => "media_unanswered",
+        "media_ceased" | "media_drop_both" | "media_drop_down" | "stun_drop" => "media_unanswered",
         "quic_initial_drop" => "quic_initial_unanswered",
         "syn_drop_ip" | "synack_drop_ip" | "residual_syn_drop" => "syn_unanswered",
         "policer_down"

@@ -24,6 +24,8 @@ pub(in crate::detect) enum Stage {
     StunAnswersLost,
     /// Media sent after STUN had worked, and nothing back.
     Media,
+    /// Media had gone both ways; then nothing but STUN came of the other side's, while this one's went on.
+    Ceased,
 }
 
 /// One silence.
@@ -58,6 +60,20 @@ const STALL_NS: i64 = 3_000_000_000;
 /// Least media packets (20 ms apart as usual: five seconds) before their one-sidedness is looked at. Comfort noise of a muted side (RFC 3389) comes more
 /// often.
 const MEDIA_PACKETS: u32 = 250;
+
+/// Media that has come for a second at the usual pace shows that it came.
+const MEDIA_CAME: u32 = 50;
+
+/// Least media packets after which one looks whether the other side's ceased: frames of voice last 60 ms at most in calls (RFC 7587, section 2.1.4), which makes 83 in
+/// [`CEASED_NS`].
+const MEDIA_ALONE: u32 = 80;
+
+/// For how long media must have gone on alone. Signalling that tells of a call's end or of a pause takes some round trips, and a muted side's comfort noise comes every
+/// second or so.
+const CEASED_NS: i64 = 5_000_000_000;
+
+/// The same where the other side had sent reports, which go on where it only pauses: every 5 s, at random up to half as much later (RFC 3550, section 6.2).
+const REPORTED_NS: i64 = 8_000_000_000;
 
 impl<'f> Case<'f> {
     /// The silence that a capture at this vantage can judge: what the host next to the capture does not send is its own doing.
@@ -257,6 +273,11 @@ impl<'f> Case<'f> {
                 flow.summary.first,
                 apart(of(PacketKind::Datagram), detail.observed_until),
             ),
+            Direction::Up if has_ceased(flow) => (
+                Stage::Ceased,
+                client.media.alone_since?,
+                apart(client.media.samples.iter(), detail.observed_until),
+            ),
             Direction::Up
                 if (server.stun_responses > 0 || is_relay(flow) || flow.summary.service != 0)
                     && media(flow) >= MEDIA_PACKETS =>
@@ -274,7 +295,15 @@ impl<'f> Case<'f> {
                 let sent = detail.packets.iter().filter(|packet| {
                     packet.is_up() && packet.time >= since && is_media(packet.kind)
                 });
-                (Stage::Media, since, apart(sent, detail.observed_until))
+                let seen = apart(sent, detail.observed_until);
+                // the last packets of a call that goes on lie in its last second
+                let sampled = apart(client.media.samples.iter(), detail.observed_until);
+                let tries = if seen.len() < sampled.len() {
+                    sampled
+                } else {
+                    seen
+                };
+                (Stage::Media, since, tries)
             }
             Direction::Down if server.stun_responses >= 2 => {
                 // the client repeats one request although its answer passed here
@@ -304,6 +333,7 @@ impl<'f> Case<'f> {
             since,
             until: match stage {
                 Stage::Media => media_until?.min(detail.observed_until),
+                Stage::Ceased => client.media.last?.0.min(detail.observed_until),
                 _ => detail.observed_until,
             },
             tries,
@@ -478,6 +508,23 @@ const fn is_media(kind: PacketKind) -> bool {
         kind,
         PacketKind::Rtp | PacketKind::Datagram | PacketKind::ChannelData
     )
+}
+
+/// Whether a call's media came from the server and then ceased, while the client's goes on and the pair's STUN is answered.
+fn has_ceased(flow: &FlowFacts) -> bool {
+    let (client, server) = (&flow.detail.client.media, &flow.detail.server.media);
+    // two answers a second apart: the pair lives
+    let lives = server.stun_since >= 2;
+    let since = client.alone_since.zip(client.last);
+    let least = if server.reports > 0 {
+        REPORTED_NS
+    } else {
+        CEASED_NS
+    };
+    lives
+        && server.packets >= MEDIA_CAME
+        && client.alone >= MEDIA_ALONE
+        && since.is_some_and(|(since, (last, _))| last.since(since) >= least)
 }
 
 /// Whether the server answers STUN and says nothing else.

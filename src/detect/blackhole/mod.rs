@@ -20,6 +20,7 @@ mod parallel;
 mod peer_repeats;
 mod retries;
 mod same_service;
+mod signalling;
 #[cfg(test)]
 pub(in crate::detect) mod testing;
 mod together;
@@ -213,7 +214,9 @@ impl<'f> Weighing<'f> {
             }
             Stage::Stalled => Mechanism::StalledAfterBytes,
             Stage::Quic => Mechanism::QuicInitialUnanswered,
-            Stage::Stun | Stage::StunAnswersLost | Stage::Media => Mechanism::MediaUnanswered,
+            Stage::Stun | Stage::StunAnswersLost | Stage::Media | Stage::Ceased => {
+                Mechanism::MediaUnanswered
+            }
         }
     }
 
@@ -306,6 +309,9 @@ fn summary(case: &Case<'_>, mechanism: Mechanism, delivered: u64, told: bool) ->
         Mechanism::EndpointKilled => "living flows to one address and port silenced together",
         Mechanism::QuicInitialUnanswered => "QUIC Initials never answered",
         Mechanism::MediaUnanswered if case.stage == Stage::Media => "call's media goes one way",
+        Mechanism::MediaUnanswered if case.stage == Stage::Ceased => {
+            "call's media stops, though its STUN is answered"
+        }
         Mechanism::MediaUnanswered => "call's relay never answers",
         Mechanism::StalledAfterBytes => {
             return format!(
@@ -465,7 +471,7 @@ const fn alike(a: u64, b: u64) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::testing::{Tale, among, around};
+    use super::testing::{Tale, among, around, ceased};
     use super::*;
 
     fn all(_: &FlowFacts) -> bool {
@@ -596,6 +602,49 @@ mod tests {
         assert!(finding.summary.contains("ICMP"), "{}", finding.summary);
         assert!(told(3, 1, false).findings.is_empty());
         assert!(told(3, 13, true).findings.is_empty());
+    }
+
+    #[test]
+    fn media_that_ceases_while_its_stun_is_answered_is_likely_beside_a_living_messenger() {
+        let flow = ceased(10);
+        let mut around = among(&flow, 0..40);
+        let judged = only(&flow, &around);
+        let finding = judged.findings.first().expect("a finding");
+        assert_eq!(finding.mechanism, Mechanism::MediaUnanswered);
+        let level = |judged: &Judged| Level::of(judged.findings[0].score);
+        assert_eq!(level(&judged), Some(Level::Likely));
+        around.flows[1].service = flow.summary.service;
+        assert_eq!(level(&only(&flow, &around)), Some(Level::Likely));
+        // without anything else that lives it may be the link
+        let alone = only(&flow, &self::around());
+        assert!(alone.findings.iter().all(|finding| finding.score < 0.8));
+    }
+
+    #[test]
+    fn a_call_that_ends_pauses_or_moves_accuses_nobody() {
+        let judged = |flow: &FlowFacts| only(flow, &among(flow, 0..40));
+        // the client learns of the end after two seconds
+        assert!(judged(&ceased(2)).findings.is_empty());
+        // the far party reported what it received, and its next report may yet come
+        let mut reported = ceased(7);
+        reported.detail.server.media.reports = 3;
+        assert!(judged(&reported).findings.is_empty());
+        // nothing at all came, so it is not only the media
+        let mut moved = ceased(10);
+        moved.detail.server.media.stun_since = 0;
+        assert!(judged(&moved).findings.is_empty());
+        // the far party speaks over another relay
+        let flow = ceased(10);
+        let mut around = among(&flow, 0..40);
+        let mut other = around.flows[1].clone();
+        other.key.protocol = crate::types::Protocol::Udp;
+        (other.key.b.port, other.service, other.down.packets) = (3478, 1, 400);
+        around.flows.push(other);
+        around.by_client.push(2);
+        around.by_server.push(2);
+        let moved = only(&flow, &around);
+        assert!(moved.findings.is_empty());
+        assert_eq!(moved.causes, [(0, "call_elsewhere")]);
     }
 
     #[test]

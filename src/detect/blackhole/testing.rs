@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use crate::detect::rule::Reading;
 use crate::facts::{
-    Activity, CaptureFacts, End, FlowFacts, PacketFact, PacketKind, Role, Summary, Vantage,
-    VantageFacts,
+    Activity, CaptureFacts, End, FlowFacts, MediaFacts, PacketFact, PacketKind, Role, Summary,
+    Vantage, VantageFacts,
 };
 use crate::types::{Address, Direction, Endpoint, FlowKey, Frame, Protocol, Timestamp};
 
@@ -282,6 +282,50 @@ impl Tale {
         flow.detail.packets = packets;
         flow
     }
+}
+
+/// A call over a relay of a known service whose media ceased after ten seconds, while the client sent on for so many.
+pub(in crate::detect) fn ceased(seconds: i64) -> FlowFacts {
+    const SECOND: i64 = 1_000_000_000;
+    let mut flow = Tale::new().stun_requests(1).build(2);
+    flow.summary.service = 1;
+    (flow.summary.up.packets, flow.summary.down.packets) = (900, 500);
+    let at = |second: i64| Timestamp(START + second * SECOND);
+    let end = 10 + seconds;
+    flow.summary.last = at(end);
+    flow.detail.observed_until = at(end + 4);
+    flow.detail.server.stun_responses = 8;
+    flow.detail.packets.push(PacketFact {
+        time: at(0),
+        frame: Frame::new(0, 2),
+        direction: Some(Direction::Down),
+        kind: PacketKind::StunSuccess,
+        ..PacketFact::default()
+    });
+    flow.detail.server.last_packet = Some((at(end), Frame::new(0, 900)));
+    flow.detail.client.media = MediaFacts {
+        packets: 50 * end as u32,
+        last: Some((at(end), Frame::new(0, 901))),
+        alone: 50 * seconds as u32,
+        alone_since: Some(at(10)),
+        samples: (1..=seconds.min(8))
+            .map(|second| PacketFact {
+                time: at(10 + second),
+                frame: Frame::new(0, 500 + second as u64),
+                direction: Some(Direction::Up),
+                kind: PacketKind::Rtp,
+                ..PacketFact::default()
+            })
+            .collect(),
+        ..MediaFacts::default()
+    };
+    flow.detail.server.media = MediaFacts {
+        packets: 500,
+        last: Some((at(10), Frame::new(0, 499))),
+        stun_since: seconds as u32 / 3,
+        ..MediaFacts::default()
+    };
+    flow
 }
 
 /// A capture at the client, in which nothing else happened.

@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 use tokio::time::{sleep, timeout};
 
-use crate::plan::{After, Flow, Hello, Leave, Restart, Step, Transport};
+use crate::plan::{After, Flow, Hello, Leave, Pause, Restart, Step, Transport};
 use crate::tls::Authority;
 
 type Cipher = Ctr128BE<Aes256>;
@@ -695,6 +695,14 @@ fn rtp(sequence: u16, source: u32) -> Vec<u8> {
     b
 }
 
+/// A receiver report without a block (RFC 3550, section 6.4.2), enciphered from its eighth byte on as SRTCP is.
+fn rtcp(source: u32) -> Vec<u8> {
+    let mut b = vec![0x80, 201, 0, 1];
+    b.extend_from_slice(&source.to_be_bytes());
+    b.extend(random(14));
+    b
+}
+
 fn udp(local: SocketAddr) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(local), Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_nonblocking(true)?;
@@ -748,17 +756,25 @@ async fn call(flow: &Flow, seen: &mut Seen) -> Result<(), String> {
     let (mut sequence, mut received) = (rand::random::<u16>(), 0_u32);
     let mut tick = tokio::time::interval(Duration::from_millis(20));
     let mut next_check = Duration::from_millis(2_500);
+    let mut heard = begin;
     while begin.elapsed().as_secs_f64() < flow.media_s {
         tokio::select! {
             _ = tick.tick() => {
-                let _ = socket.send(&rtp(sequence, source)).await;
-                sequence = sequence.wrapping_add(1);
+                let paused = flow.pause.is_some_and(|p| p.both && p.holds(begin.elapsed()));
+                let patient = flow.patience_s.is_none_or(|s| heard.elapsed().as_secs_f64() < s);
+                if !paused && patient {
+                    let _ = socket.send(&rtp(sequence, source)).await;
+                    sequence = sequence.wrapping_add(1);
+                }
                 if begin.elapsed() > next_check {
                     next_check += Duration::from_millis(2_500);
                     let _ = socket.send(&stun_request(&flow.service)).await;
                 }
             }
-            Ok(n) = socket.recv(&mut buffer) => received += u32::from(!is_stun(&buffer[..n])),
+            Ok(n) = socket.recv(&mut buffer) => if !is_stun(&buffer[..n]) {
+                received += 1;
+                heard = Instant::now();
+            },
         }
     }
     seen.steps.push(json!({"op": "media", "ok": received > 0, "packets": received, "s": round(begin.elapsed())}));
@@ -769,20 +785,34 @@ async fn call(flow: &Flow, seen: &mut Seen) -> Result<(), String> {
     }
 }
 
-async fn relay(server: SocketAddr, media_s: f64, muted: bool) -> io::Result<()> {
+async fn relay(
+    server: SocketAddr,
+    media_s: f64,
+    muted: bool,
+    pause: Option<Pause>,
+) -> io::Result<()> {
     let socket = udp(server)?;
     let mut buffer = [0; 2_048];
     // Peers whose media we answer: since when, the next number, our source.
     let mut peers: HashMap<SocketAddr, (Instant, u16, u32, Instant)> = HashMap::new();
     // Comfort noise: a packet every 400 ms.
     let mut tick = tokio::time::interval(Duration::from_millis(if muted { 400 } else { 20 }));
+    let mut report = tokio::time::interval(Duration::from_secs(1));
     loop {
         tokio::select! {
             _ = tick.tick() => {
                 for (peer, (since, sequence, source, heard)) in &mut peers {
-                    if since.elapsed().as_secs_f64() < media_s && heard.elapsed() < Duration::from_secs(12) {
+                    let paused = pause.is_some_and(|p| p.holds(since.elapsed()));
+                    if !paused && since.elapsed().as_secs_f64() < media_s && heard.elapsed() < Duration::from_secs(12) {
                         let _ = socket.send_to(&rtp(*sequence, *source), *peer).await;
                         *sequence = sequence.wrapping_add(1);
+                    }
+                }
+            }
+            _ = report.tick(), if pause.is_some_and(|p| p.reports) => {
+                for (peer, (since, _, source, _)) in &peers {
+                    if since.elapsed().as_secs_f64() < media_s {
+                        let _ = socket.send_to(&rtcp(*source), *peer).await;
                     }
                 }
             }
@@ -968,8 +998,8 @@ pub async fn servers(world: Arc<World>, restarts: Vec<Restart>) -> io::Result<()
                     .filter(|f| f.server == flow.server)
                     .map(|f| f.media_s)
                     .fold(0.0, f64::max);
-                let (server, muted) = (flow.server, flow.muted);
-                tokio::spawn(async move { relay(server, media, muted).await });
+                let (server, muted, pause) = (flow.server, flow.muted, flow.pause);
+                tokio::spawn(async move { relay(server, media, muted, pause).await });
             }
             Transport::Quic => {
                 let config = world

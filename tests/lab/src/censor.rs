@@ -119,6 +119,8 @@ pub enum Act {
         /// New flows to the same server are dropped for so long.
         residual: Option<Duration>,
     },
+    /// A call's media and its reports are dropped either way; its STUN passes.
+    DropMedia,
     /// A token bucket a flow, or one for all the rule is about.
     Police {
         way: Way,
@@ -482,6 +484,12 @@ impl Censor {
                         armed.fired || armed.packets > *after
                     };
                     if due && (way == Way::Up && *up || way == Way::Down && *down) {
+                        verdict = Verdict::Drop("dpi");
+                    }
+                }
+                Act::DropMedia => {
+                    // RFC 7983: what begins with 64 or more is no STUN
+                    if v.protocol == UDP && payload.first().is_some_and(|b| *b >= 0x40) {
                         verdict = Verdict::Drop("dpi");
                     }
                 }

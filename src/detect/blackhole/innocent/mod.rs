@@ -7,6 +7,7 @@ pub(in crate::detect) mod capture_loss;
 pub(in crate::detect) mod client_offline;
 pub(in crate::detect) mod client_stopped;
 pub(in crate::detect) mod dead_host;
+pub(in crate::detect) mod far_party_gone;
 pub(in crate::detect) mod gave_up_too_soon;
 pub(in crate::detect) mod handover_gap;
 pub(in crate::detect) mod icmp_refused;

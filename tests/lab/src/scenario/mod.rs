@@ -22,7 +22,7 @@ use crate::censor::{
 };
 use crate::packet::{ACK, RST};
 use crate::path::{Rebind, Stretch, Way4};
-use crate::plan::{After, Flow, Hello, Leave, Restart, Step, Transport, step};
+use crate::plan::{After, Flow, Hello, Leave, Pause, Restart, Step, Transport, step};
 
 /// How a written file differs from what passed.
 #[derive(Clone, Debug, Default)]
@@ -296,6 +296,8 @@ impl Kit {
             notes: "",
             gives_up: false,
             muted: false,
+            pause: None,
+            patience_s: None,
             slow_hello_ms: 0,
         }
     }
@@ -637,6 +639,15 @@ fn calls(kit: &mut Kit, service: &str, relays: usize, media_s: f64) {
         }
         kit.target(flow);
     }
+}
+
+/// The connection over which the messenger's app says how the call goes.
+fn signalling(kit: &mut Kit, service: &str, seconds: f64) {
+    let transport = kit.native(service);
+    let mut flow = kit.flow(service, transport, 0.2);
+    flow.innocent = "signalling";
+    flow.steps = kit.chat(seconds);
+    kit.flows.push(flow);
 }
 
 /// A call over another provider that works.
