@@ -225,13 +225,20 @@ impl<'f> Case<'f> {
                     && packet.time > since
             })
             .collect();
+        let mut tries = apart(demands.iter().copied(), detail.observed_until);
+        if said_more && tries.len() < 3 {
+            let mut asked = demands;
+            asked.extend(unheard_acks(flow, from, since));
+            asked.sort_by_key(|packet| (packet.time, packet.frame));
+            tries = apart(asked.into_iter(), detail.observed_until);
+        }
         Some(Self {
             flow,
             tries_from: from,
             stage,
             since,
             until,
-            tries: apart(demands.into_iter(), detail.observed_until),
+            tries,
             repeats,
         })
     }
@@ -554,6 +561,33 @@ fn demands_an_answer(packet: &PacketFact) -> bool {
         || matches!(packet.role, Role::KeepAlive | Role::WindowProbe)
 }
 
+/// Acknowledgements of one side that did not arrive: the other one sends again what they acknowledge.
+fn unheard_acks(flow: &FlowFacts, from: Direction, since: Timestamp) -> Vec<&PacketFact> {
+    let packets = &flow.detail.packets;
+    let repeated = |ack: &PacketFact| {
+        packets.iter().any(|packet| {
+            packet.direction == Some(from.reverse())
+                && packet.role == Role::Retransmission
+                && packet.time > ack.time
+                && packet.seq_end() <= ack.ack
+                // it acknowledges nothing newer, so it was sent without having heard
+                && packet.time.since(ack.time) >= ONE_TRY_NS
+        })
+    };
+    packets
+        .iter()
+        .filter(|packet| {
+            packet.kind == PacketKind::Tcp
+                && packet.direction == Some(from)
+                && packet.time >= since
+                && packet.is_ack()
+                && packet.payload == 0
+                && packet.flags & 0x07 == 0
+        })
+        .filter(|packet| repeated(packet))
+        .collect()
+}
+
 /// The packets that begin a try of their own and had time for an answer.
 fn apart<'f>(packets: impl Iterator<Item = &'f PacketFact>, end: Timestamp) -> Vec<&'f PacketFact> {
     let mut last = None::<Timestamp>;
@@ -570,3 +604,35 @@ fn apart<'f>(packets: impl Iterator<Item = &'f PacketFact>, end: Timestamp) -> V
 
 /// Why a rule has nothing to say on a flow without a case.
 pub(in crate::detect) const NO_CASE: &str = "no side that fell silent while the other one tried";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::blackhole::testing::{Tale, around};
+    use crate::facts::VantageFacts;
+
+    #[test]
+    fn an_acknowledgement_that_did_not_arrive_is_a_try_of_who_sent_it() {
+        let mut around = around();
+        around.vantage = VantageFacts {
+            value: Vantage::Server,
+            ..VantageFacts::default()
+        };
+        // the server's answer is lost, and so are its acknowledgements of the client's FIN
+        let tries = |repeats: usize| {
+            let mut tale = Tale::new()
+                .handshake(40)
+                .hello()
+                .say(900)
+                .wait(4000)
+                .fin_up();
+            for _ in 0..repeats {
+                tale = tale.acknowledge_down().wait(900).fin_up_again();
+            }
+            let flow = tale.acknowledge_down().build(10);
+            Case::of(&flow, &around).map(|case| case.tries.len())
+        };
+        assert_eq!(tries(0), Some(1));
+        assert_eq!(tries(3), Some(4));
+    }
+}

@@ -84,6 +84,7 @@ pub fn judge(
         })
         .map(|case| Weighing::new(case, around))
         .collect();
+    doubt(&mut weighed, flows);
     add_up(&mut weighed, around);
     compare(&mut weighed, flows);
     let mut findings: Vec<(Finding, &FlowFacts)> = Vec::new();
@@ -324,6 +325,26 @@ fn summary(case: &Case<'_>, mechanism: Mechanism, delivered: u64, told: bool) ->
         return format!("{what}{host}: a filter on the way says that it forbids it (ICMP)");
     }
     format!("{what}{host}: {tries} tries, {seconds:.0} s of silence")
+}
+
+/// Asks again whether chance took all tries, where the client's other flows to the service lose much of what they send.
+fn doubt(weighed: &mut [Weighing<'_>], flows: &[FlowFacts]) {
+    const CHANCE: &str = "silence.chance";
+    let Some(rule) = RULES.iter().find(|rule| rule.name == CHANCE) else {
+        return;
+    };
+    if !weighed.iter().any(|weighing| weighing.supports(CHANCE)) {
+        return;
+    }
+    let recovered = chance::Recovered::of(flows);
+    for weighing in weighed.iter_mut().filter(|one| one.supports(CHANCE)) {
+        if let Some(reading) = recovered.reading(&weighing.case)
+            && let Weighed::Evidence(fact) = rule.decide(reading)
+        {
+            weighing.evidence.retain(|fact| fact.rule != CHANCE);
+            weighing.evidence.push(fact);
+        }
+    }
 }
 
 /// Adds up what an impatient client's connections asked: together they outweigh that each of them gave up soon.

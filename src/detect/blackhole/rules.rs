@@ -75,6 +75,7 @@ pub(crate) const INNOCENT: &[Rule] = &[
     rule("handover_gap",     innocent::handover_gap::measure,     &innocent::handover_gap::ABOUT,     at_least(1.0), "flows",  [-5.0, 0.0], "docs/detection.md, B5, N6"),
     rule("call_elsewhere",   innocent::call_elsewhere::measure,   &innocent::call_elsewhere::ABOUT,   at_least(1.0), "flows",  [-6.0, 0.0], "RFC 8445, section 6.1.2"),
     rule("far_party_gone",   innocent::far_party_gone::measure,   &innocent::far_party_gone::ABOUT,   at_least(1.0), "fits",   [-2.0, 0.0], "RFC 8656, section 12; docs/detection.md, B7"),
+    rule("still_passes",     innocent::still_passes::measure,     &innocent::still_passes::ABOUT,     at_least(1.0), "packets", [-4.0, 0.0], "RFC 6298, section 2; recorded captures"),
     rule("pmtu_blackhole",   innocent::pmtu_blackhole::measure,   &innocent::pmtu_blackhole::ABOUT,   at_least(1.0), "fits",   [-5.0, 0.0], "docs/detection.md, B5, N3"),
     rule("zero_window",      innocent::zero_window::measure,      &innocent::zero_window::ABOUT,      at_least(1.0), "fits",   [-5.0, 0.0], "RFC 9293, section 3.8.6.1"),
     rule("nat_timeout",      innocent::nat_timeout::measure,      &innocent::nat_timeout::ABOUT,      at_least(1.0), "times",  [-4.0, 0.0], "RFC 4787; docs/detection.md, B5, N5"),

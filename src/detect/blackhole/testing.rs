@@ -192,6 +192,52 @@ impl Tale {
         self
     }
 
+    /// New payload of the server, which nobody acknowledges.
+    pub(in crate::detect) fn say(mut self, bytes: u32) -> Self {
+        self.packet(false, PacketKind::Tcp, 0x18, Role::New, bytes);
+        let end = self.next[0];
+        self.flow.detail.client.acked = end;
+        self.flow.detail.client.unanswered = crate::facts::Suffix::default();
+        self.flow.detail.server.acked = 1;
+        self
+    }
+
+    /// The client closes.
+    pub(in crate::detect) fn fin_up(mut self) -> Self {
+        self.packet(true, PacketKind::Tcp, 0x11, Role::New, 0);
+        self
+    }
+
+    /// The client closes once more.
+    pub(in crate::detect) fn fin_up_again(mut self) -> Self {
+        self.packet(true, PacketKind::Tcp, 0x11, Role::Retransmission, 0);
+        self
+    }
+
+    /// The server acknowledges all that came.
+    pub(in crate::detect) fn acknowledge_down(mut self) -> Self {
+        self.packet(false, PacketKind::Tcp, 0x10, Role::Plain, 0);
+        self
+    }
+
+    /// The server closes.
+    pub(in crate::detect) fn fin_down(mut self) -> Self {
+        self.packet(false, PacketKind::Tcp, 0x11, Role::New, 0);
+        self
+    }
+
+    /// The server closes once more.
+    pub(in crate::detect) fn fin_again(mut self) -> Self {
+        self.packet(false, PacketKind::Tcp, 0x11, Role::Retransmission, 0);
+        self
+    }
+
+    /// The client acknowledges all that came.
+    pub(in crate::detect) fn acknowledge(mut self) -> Self {
+        self.packet(true, PacketKind::Tcp, 0x10, Role::Plain, 0);
+        self
+    }
+
     pub(in crate::detect) fn wait(mut self, ms: i64) -> Self {
         self.time += ms * 1_000_000;
         self
