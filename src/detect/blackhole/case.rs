@@ -146,6 +146,18 @@ impl<'f> Case<'f> {
             .min()
             .unwrap_or(detail.observed_until)
             .min(detail.observed_until);
+        // what acknowledges nothing new answers a probe all the same
+        let answers_until = detail
+            .packets
+            .iter()
+            .rfind(|packet| {
+                packet.direction == Some(from.reverse())
+                    && packet.kind == PacketKind::Tcp
+                    && packet.is_ack()
+                    && packet.payload == 0
+                    && packet.flags & 0x07 == 0
+            })
+            .map(|packet| packet.time);
         let demands: Vec<&PacketFact> = detail
             .packets
             .iter()
@@ -157,7 +169,8 @@ impl<'f> Case<'f> {
                     && !packet.is_rst()
                     && demands_an_answer(packet)
                     && (packet.seq_end() > own.acked
-                        || matches!(packet.role, Role::KeepAlive | Role::WindowProbe))
+                        || matches!(packet.role, Role::KeepAlive | Role::WindowProbe)
+                            && answers_until.is_none_or(|answer| packet.time > answer))
             })
             .collect();
         let said_more = demands.iter().any(|packet| {
@@ -610,6 +623,21 @@ mod tests {
     use super::*;
     use crate::detect::blackhole::testing::{Tale, around};
     use crate::facts::VantageFacts;
+
+    #[test]
+    fn keep_alives_that_are_answered_are_no_tries() {
+        let tale = || {
+            let mut tale = Tale::new().handshake(40).hello().answer(900);
+            for _ in 0..4 {
+                tale = tale.wait(3000).keep_alive().wait(40).acknowledge_down();
+            }
+            tale
+        };
+        let tries = |flow: &FlowFacts| Case::of(flow, &around()).map(|case| case.tries.len());
+        assert_eq!(tries(&tale().build(4)), Some(0));
+        let dead = tale().wait(3000).keep_alive().wait(1000).keep_alive();
+        assert_eq!(tries(&dead.build(4)), Some(2));
+    }
 
     #[test]
     fn an_acknowledgement_that_did_not_arrive_is_a_try_of_who_sent_it() {

@@ -1,6 +1,6 @@
 //! `silence.chance`: could ordinary loss have taken all the tries?
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::case::{Case, NO_CASE};
 use crate::detect::rule::{About, Reading};
@@ -118,9 +118,12 @@ fn recovered(flow: &FlowFacts) -> [u32; 3] {
 
 impl Recovered {
     /// Of all flows of services; of what belongs to none only the flows with losses are kept.
-    pub(super) fn of(flows: &[FlowFacts]) -> Self {
+    /// `silenced` are the places of those that were cut off: what their acknowledgements were dropped for is no loss.
+    pub(super) fn of(flows: &[FlowFacts], silenced: &BTreeSet<u32>) -> Self {
         let mut all = Self::default();
-        for flow in flows.iter().filter(|flow| flow.summary.service != 0) {
+        let lives =
+            |flow: &&FlowFacts| flow.summary.service != 0 && !silenced.contains(&flow.index);
+        for flow in flows.iter().filter(lives) {
             let place = (flow.summary.key.a.address, flow.summary.service);
             let sums = all.0.entry(place).or_default();
             for (sum, own) in sums.iter_mut().zip(recovered(flow)) {
@@ -138,8 +141,7 @@ impl Recovered {
         const LEAST: u32 = 5;
         let summary = &case.flow.summary;
         let sums = self.0.get(&(summary.key.a.address, summary.service))?;
-        let own = recovered(case.flow);
-        let [lost, sent, flows] = [0, 1, 2].map(|k| sums[k].saturating_sub(own[k]));
+        let [lost, sent, flows] = *sums;
         let share = f64::from(lost) / f64::from(sent.max(1));
         let much = lost >= LEAST && flows >= FLOWS && share >= MUCH && !case.tries.is_empty();
         much.then(|| at(case, share))
@@ -167,6 +169,7 @@ mod tests {
                 }
                 let mut flow = tale.build(10);
                 flow.summary.key.a.port += turn;
+                flow.index = 1 + u32::from(turn);
                 flow.summary.service = 1;
                 let client = &mut flow.detail.client;
                 client.acked = client.sent_end;
@@ -182,7 +185,7 @@ mod tests {
         let all: Vec<FlowFacts> = others.iter().chain([&dead]).cloned().collect();
         let around = around();
         let case = Case::of(&dead, &around).expect("a case");
-        value(&Recovered::of(&all).reading(&case)?)
+        value(&Recovered::of(&all, &BTreeSet::from([dead.index])).reading(&case)?)
     }
 
     #[test]

@@ -336,7 +336,11 @@ fn doubt(weighed: &mut [Weighing<'_>], flows: &[FlowFacts]) {
     if !weighed.iter().any(|weighing| weighing.supports(CHANCE)) {
         return;
     }
-    let recovered = chance::Recovered::of(flows);
+    let silenced = (weighed.iter())
+        .filter(|one| one.case.tries.len() >= 3)
+        .map(|one| one.case.flow.index)
+        .collect();
+    let recovered = chance::Recovered::of(flows, &silenced);
     for weighing in weighed.iter_mut().filter(|one| one.supports(CHANCE)) {
         if let Some(reading) = recovered.reading(&weighing.case)
             && let Weighed::Evidence(fact) = rule.decide(reading)
@@ -530,6 +534,29 @@ mod tests {
         assert_eq!(judged.blind, [(0, LOST)]);
         around.losses = vec![loss(-9, -8), loss(100, 101)];
         assert_eq!(only(&flow, &around).findings.len(), 1);
+    }
+
+    #[test]
+    fn while_the_client_still_tries_a_silence_of_some_seconds_is_only_suspected() {
+        let tried = |again, seconds| {
+            let flow = Tale::new()
+                .handshake(40)
+                .hello()
+                .again(again)
+                .build(seconds);
+            let judged = only(&flow, &among(&flow, 0..80));
+            judged
+                .findings
+                .first()
+                .and_then(|finding| Level::of(finding.score))
+        };
+        // a smaller segment, or the end of an outage, may yet be answered
+        assert_eq!(tried(4, 2), Some(Level::Suspected));
+        assert!(tried(5, 2) >= Some(Level::Likely));
+        // who gave up will get no answer
+        let flow = Tale::new().handshake(40).hello().again(4).abort().build(2);
+        let judged = only(&flow, &among(&flow, 0..80));
+        assert!(judged.findings[0].score >= 0.8);
     }
 
     #[test]

@@ -69,6 +69,7 @@ pub(crate) const RULES: &[Rule] = &[
 pub(crate) const INNOCENT: &[Rule] = &[
     rule("icmp_refused",     innocent::icmp_refused::measure,     &innocent::icmp_refused::ABOUT,     at_least(1.0), "errors", [-6.0, 0.0], "RFC 792; RFC 4443"),
     rule("capture_end",      innocent::capture_end::measure,      &innocent::capture_end::ABOUT,      at_most(3.0),  "s",      [-3.0, 0.0], "docs/detection.md, B5, N2"),
+    rule("retry_due",        innocent::retry_due::measure,        &innocent::retry_due::ABOUT,        at_most(8.0), "s",      [-2.0, 0.0], "RFC 4821, section 7.7; docs/detection.md, B2"),
     rule("gave_up_too_soon", innocent::gave_up_too_soon::measure, &innocent::gave_up_too_soon::ABOUT, at_most(3.0),  "s",      [-3.0, 0.0], "docs/detection.md, B1"),
     rule("client_offline",   innocent::client_offline::measure,   &innocent::client_offline::ABOUT,   at_least(1.0), "fits",   [-6.0, 0.0], "docs/detection.md, B5, N6"),
     rule("captive_portal",   innocent::captive_portal::measure,   &innocent::captive_portal::ABOUT,   at_least(3.0), "networks", [-5.0, 0.0], "RFC 8952; independent captures"),

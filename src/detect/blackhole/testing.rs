@@ -202,6 +202,18 @@ impl Tale {
         self
     }
 
+    /// The client asks whether anybody is there.
+    pub(in crate::detect) fn keep_alive(mut self) -> Self {
+        self.packet(true, PacketKind::Tcp, 0x10, Role::KeepAlive, 0);
+        let (now, suffix) = (
+            Timestamp(self.time),
+            &mut self.flow.detail.client.unanswered,
+        );
+        suffix.since.get_or_insert(now);
+        suffix.tries += 1;
+        self
+    }
+
     /// The client closes.
     pub(in crate::detect) fn fin_up(mut self) -> Self {
         self.packet(true, PacketKind::Tcp, 0x11, Role::New, 0);

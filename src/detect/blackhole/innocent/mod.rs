@@ -15,5 +15,6 @@ pub(in crate::detect) mod lossy_path;
 pub(in crate::detect) mod nat_timeout;
 pub(in crate::detect) mod pmtu_blackhole;
 pub(in crate::detect) mod quic_closed;
+pub(in crate::detect) mod retry_due;
 pub(in crate::detect) mod still_passes;
 pub(in crate::detect) mod zero_window;
