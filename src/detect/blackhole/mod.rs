@@ -95,7 +95,9 @@ pub fn judge(
         if Level::of(score) >= Some(Level::Likely) {
             judged.causes.push((flow.index, mechanism.name()));
         } else {
-            if weighing.case.tries.len() >= 3 {
+            // what a router or the host says itself needs no further tries
+            let said = weighing.fits.contains(&"icmp_refused");
+            if weighing.case.tries.len() >= 3 || said {
                 judged.causes.push((flow.index, weighing.innocent_cause()));
             }
             if let Some(why) = weighing.missing() {
@@ -650,6 +652,14 @@ mod tests {
         assert!(finding.summary.contains("ICMP"), "{}", finding.summary);
         assert!(told(3, 1, false).findings.is_empty());
         assert!(told(3, 13, true).findings.is_empty());
+    }
+
+    #[test]
+    fn a_router_without_a_way_is_named_after_a_single_try() {
+        let flow = Tale::new().syn().icmp(3, 1, false).build(20);
+        let judged = only(&flow, &among(&flow, 0..80));
+        assert!(judged.findings.is_empty());
+        assert_eq!(judged.causes, [(0, "icmp_refused")]);
     }
 
     #[test]

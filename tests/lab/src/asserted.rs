@@ -322,9 +322,11 @@ fn slowed(s: &Scenario, hit: &[&Told], wrong: &mut Vec<String>) {
 }
 
 /// Flows of innocent scenarios that are meant to fail.
-const FAILS: [&str; 10] = [
+const FAILS: [&str; 12] = [
     "client_abort",
     "dead_host",
+    "icmp_expired",
+    "icmp_unreachable",
     "ice_pair_dead",
     "lb_idle_rst",
     "nat_idle_drop",
@@ -427,6 +429,8 @@ fn not_shown(t: &Told) -> Option<&'static str> {
         ),
         "lb_idle_rst" => needs(t.done.forged_to_client > 0, "not reset"),
         "nat_idle_drop" => needs(t.done.dropped_up >= 3, "not forgotten"),
+        "icmp_expired" | "icmp_unreachable" => needs(!t.ok(), "not refused"),
+        "icmp_too_big" => needs(t.done.dropped_up >= 1, "nothing was too big"),
         "dead_host" | "ice_pair_dead" => needs(t.down().next().is_none(), "somebody answered"),
         "tls_alert" => needs(!t.ok(), "not refused"),
         "half_close" => {

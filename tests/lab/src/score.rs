@@ -43,6 +43,7 @@ fn names(mechanism: &str) -> &'static [&'static str] {
             &["media_unanswered"]
         }
         "quic_initial_drop" => &["quic_initial_unanswered"],
+        "icmp_prohibited" => &["quic_initial_unanswered", "syn_unanswered"],
         "residual_syn_drop" | "syn_drop_ip" | "synack_drop_ip" => &["syn_unanswered"],
         "policer_down"
         | "policer_up"

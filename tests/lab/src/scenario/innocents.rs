@@ -587,6 +587,30 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
         s.set_loss([0.01, 0.0, 0.02][k - 1]);
         all.push(s);
     }
+    for (k, refusal, what) in [
+        (1, Refusal::Unreachable, "icmp_unreachable"),
+        (2, Refusal::Expired, "icmp_expired"),
+        (3, Refusal::TooBig(1_280), "icmp_too_big"),
+    ] {
+        let mut kit = Kit::new("ng_icmp", k, seed);
+        let service = kit.messenger();
+        for n in 0..3 {
+            let transport = kit.tls();
+            let mut flow = kit.flow(service, transport, 0.4 + 0.7 * f64::from(n));
+            flow.steps = vec![step("up", 30_000, 400), step("echo", 300, 900)];
+            flow.connect_timeout = Duration::from_secs(9);
+            flow.innocent = what;
+            kit.flows.push(flow);
+        }
+        let addresses = kit.flows.iter().map(|f| f.server.ip()).collect();
+        kit.controls(2, 11.0);
+        let mut s = scenario(kit, "A router has no way to the host, forwards in circles, or finds packets too big, and says so by ICMP.")
+            .innocent("icmp");
+        let mut rule = Rule::new(Who::Address(addresses), When::Syn, Act::Refuse(refusal));
+        rule.hostile = false;
+        s.rules.push(rule);
+        all.push(s);
+    }
     for k in 1..=4 {
         let mut kit = Kit::new("ng_call_hold", k, seed);
         let service = ["whatsapp", "signal", "telegram", "whatsapp"][k - 1];

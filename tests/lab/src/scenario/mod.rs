@@ -18,7 +18,7 @@ use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 
 use crate::censor::{
-    Act, FORGED_FIN, FORGED_FIN_PUSH, Forgery, HopLimit, IpId, Rule, Way, When, Who,
+    Act, FORGED_FIN, FORGED_FIN_PUSH, Forgery, HopLimit, IpId, Refusal, Rule, Way, When, Who,
 };
 use crate::packet::{ACK, RST};
 use crate::path::{Rebind, Stretch, Way4};
