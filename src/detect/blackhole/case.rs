@@ -155,7 +155,7 @@ impl<'f> Case<'f> {
                     && packet.kind == PacketKind::Tcp
                     && packet.is_ack()
                     && packet.payload == 0
-                    && packet.flags & 0x07 == 0
+                    && !(packet.is_fin() || packet.is_rst() || packet.flags & 0x02 != 0)
             })
             .map(|packet| packet.time);
         let demands: Vec<&PacketFact> = detail
@@ -595,7 +595,7 @@ fn unheard_acks(flow: &FlowFacts, from: Direction, since: Timestamp) -> Vec<&Pac
                 && packet.time >= since
                 && packet.is_ack()
                 && packet.payload == 0
-                && packet.flags & 0x07 == 0
+                && !(packet.is_fin() || packet.is_rst() || packet.flags & 0x02 != 0)
         })
         .filter(|packet| repeated(packet))
         .collect()
