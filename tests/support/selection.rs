@@ -41,6 +41,7 @@ pub(crate) const CHOSEN: &[&str] = &[
     "bh_stun_2.client",
     "bh_media_1.client",
     "bh_media_ceased_2.client",
+    "bh_dtls_1.client",
     "bh_icmp_1.client",
     "bh_icmp_3.client",
     "sh_police_down_300k.client",
@@ -60,6 +61,7 @@ pub(crate) const CHOSEN: &[&str] = &[
     "ng_bufferbloat_3.client",
     "ng_bursty_1.client",
     "ng_call_1.client",
+    "ng_call_dtls_3.client",
     "ng_call_end_3.client",
     "ng_call_hold_1.client",
     "ng_call_hold_3.client",
@@ -272,7 +274,9 @@ fn mechanism(label: &str) -> Option<&'static str> {
         "connection_limit" => "connection_limit",
         "freeze_16k" => "stalled_after_bytes",
         "list_update" => "endpoint_killed",
-        "media_ceased" | "media_drop_both" | "media_drop_down" | "stun_drop" => "media_unanswered",
+        "dtls_drop" | "media_ceased" | "media_drop_both" | "media_drop_down" | "stun_drop" => {
+            "media_unanswered"
+        }
         "quic_initial_drop" => "quic_initial_unanswered",
         "syn_drop_ip" | "synack_drop_ip" | "residual_syn_drop" => "syn_unanswered",
         "policer_down"

@@ -24,6 +24,8 @@ pub(in crate::detect) enum Stage {
     StunAnswersLost,
     /// Media sent after STUN had worked, and nothing back.
     Media,
+    /// STUN was answered; then the DTLS handshake (RFC 9147; before RFC 6347) that a call begins with never was.
+    Dtls,
     /// Media had gone both ways; then nothing but STUN came of the other side's, while this one's went on.
     Ceased,
 }
@@ -293,6 +295,11 @@ impl<'f> Case<'f> {
                 flow.summary.first,
                 apart(of(PacketKind::Datagram), detail.observed_until),
             ),
+            Direction::Up if hello_in_vain(flow) => (
+                Stage::Dtls,
+                of(PacketKind::DtlsHello).next()?.time,
+                apart(of(PacketKind::DtlsHello), detail.observed_until),
+            ),
             Direction::Up if has_ceased(flow) => (
                 Stage::Ceased,
                 client.media.alone_since?,
@@ -302,28 +309,7 @@ impl<'f> Case<'f> {
                 if (server.stun_responses > 0 || is_relay(flow) || flow.summary.service != 0)
                     && media(flow) >= MEDIA_PACKETS =>
             {
-                let one_way = client.rtp >= MEDIA_PACKETS && server.rtp == 0 || only_answers(flow);
-                let since = if one_way {
-                    detail
-                        .packets
-                        .iter()
-                        .find(|packet| packet.is_up() && is_media(packet.kind))?
-                        .time
-                } else {
-                    client.unanswered.since?
-                };
-                let sent = detail.packets.iter().filter(|packet| {
-                    packet.is_up() && packet.time >= since && is_media(packet.kind)
-                });
-                let seen = apart(sent, detail.observed_until);
-                // the last packets of a call that goes on lie in its last second
-                let sampled = apart(client.media.samples.iter(), detail.observed_until);
-                let tries = if seen.len() < sampled.len() {
-                    sampled
-                } else {
-                    seen
-                };
-                (Stage::Media, since, tries)
+                one_way(flow)?
             }
             Direction::Down if server.stun_responses >= 2 => {
                 // the client repeats one request although its answer passed here
@@ -352,7 +338,7 @@ impl<'f> Case<'f> {
             stage,
             since,
             until: match stage {
-                Stage::Media => media_until?.min(detail.observed_until),
+                Stage::Media | Stage::Dtls => media_until?.min(detail.observed_until),
                 Stage::Ceased => client.media.last?.0.min(detail.observed_until),
                 _ => detail.observed_until,
             },
@@ -530,11 +516,49 @@ const fn is_media(kind: PacketKind) -> bool {
     )
 }
 
+/// Media of the client to which nothing comes back.
+fn one_way(flow: &FlowFacts) -> Option<(Stage, Timestamp, Vec<&PacketFact>)> {
+    let detail = &flow.detail;
+    let (client, server) = (&detail.client, &detail.server);
+    let one_way = client.rtp >= MEDIA_PACKETS && server.rtp == 0 || only_answers(flow);
+    let since = if one_way {
+        detail
+            .packets
+            .iter()
+            .find(|packet| packet.is_up() && is_media(packet.kind))?
+            .time
+    } else {
+        client.unanswered.since?
+    };
+    let sent = detail
+        .packets
+        .iter()
+        .filter(|packet| packet.is_up() && packet.time >= since && is_media(packet.kind));
+    let seen = apart(sent, detail.observed_until);
+    // the last packets of a call that goes on lie in its last second
+    let sampled = apart(client.media.samples.iter(), detail.observed_until);
+    let tries = if seen.len() < sampled.len() {
+        sampled
+    } else {
+        seen
+    };
+    Some((Stage::Media, since, tries))
+}
+
+/// Whether the server answers STUN and nothing else, while the client sends a DTLS hello again.
+fn hello_in_vain(flow: &FlowFacts) -> bool {
+    let server = &flow.detail.server;
+    let hellos = |packet: &&PacketFact| packet.is_up() && packet.kind == PacketKind::DtlsHello;
+    server.stun_responses > 0
+        && only_answers(flow)
+        && flow.detail.packets.iter().filter(hellos).count() >= 2
+}
+
 /// Whether a call's media came from the server and then ceased, while the client's goes on and the pair's STUN is answered.
 fn has_ceased(flow: &FlowFacts) -> bool {
     let (client, server) = (&flow.detail.client.media, &flow.detail.server.media);
-    // two answers a second apart: the pair lives
-    let lives = server.stun_since >= 2;
+    // an answer since: the pair lives
+    let lives = server.stun_since > 0;
     let since = client.alone_since.zip(client.last);
     let least = if server.reports > 0 {
         REPORTED_NS

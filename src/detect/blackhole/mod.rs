@@ -217,7 +217,7 @@ impl<'f> Weighing<'f> {
             }
             Stage::Stalled => Mechanism::StalledAfterBytes,
             Stage::Quic => Mechanism::QuicInitialUnanswered,
-            Stage::Stun | Stage::StunAnswersLost | Stage::Media | Stage::Ceased => {
+            Stage::Stun | Stage::StunAnswersLost | Stage::Dtls | Stage::Media | Stage::Ceased => {
                 Mechanism::MediaUnanswered
             }
         }
@@ -312,6 +312,9 @@ fn summary(case: &Case<'_>, mechanism: Mechanism, delivered: u64, told: bool) ->
         Mechanism::EndpointKilled => "living flows to one address and port silenced together",
         Mechanism::QuicInitialUnanswered => "QUIC Initials never answered",
         Mechanism::MediaUnanswered if case.stage == Stage::Media => "call's media goes one way",
+        Mechanism::MediaUnanswered if case.stage == Stage::Dtls => {
+            "call's DTLS handshake never answered, though its STUN is"
+        }
         Mechanism::MediaUnanswered if case.stage == Stage::Ceased => {
             "call's media stops, though its STUN is answered"
         }
@@ -676,6 +679,22 @@ mod tests {
         // without anything else that lives it may be the link
         let alone = only(&flow, &self::around());
         assert!(alone.findings.iter().all(|finding| finding.score < 0.8));
+    }
+
+    #[test]
+    fn a_dtls_handshake_that_is_not_answered_while_stun_is_is_likely() {
+        let mut flow = Tale::new().dtls_hellos(6).build(4);
+        flow.summary.service = 1;
+        flow.detail.server.stun_responses = 6;
+        flow.summary.down.packets = 6;
+        let judged = only(&flow, &among(&flow, 0..40));
+        let finding = judged.findings.first().expect("a finding");
+        assert_eq!(finding.mechanism, Mechanism::MediaUnanswered);
+        assert_eq!(Level::of(finding.score), Some(Level::Likely));
+        assert!(finding.summary.contains("DTLS"), "{}", finding.summary);
+        // the far party says something else, too
+        flow.summary.down.packets = 9;
+        assert!(only(&flow, &among(&flow, 0..40)).findings.is_empty());
     }
 
     #[test]

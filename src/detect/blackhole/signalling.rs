@@ -19,7 +19,7 @@ pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Rea
         return Reading::Blind(NO_CASE);
     };
     let service = flow.summary.service;
-    if !matches!(case.stage, Stage::Media | Stage::Ceased) || service == 0 {
+    if !matches!(case.stage, Stage::Dtls | Stage::Media | Stage::Ceased) || service == 0 {
         return Reading::Blind("no call of a known service whose media is missing");
     }
     let mut seconds = BTreeSet::new();

@@ -276,6 +276,15 @@ impl Tale {
         self.datagrams(PacketKind::QuicInitial, times)
     }
 
+    /// DTLS hellos on the timer of RFC 9147.
+    pub(in crate::detect) fn dtls_hellos(mut self, times: u32) -> Self {
+        self.packet(false, PacketKind::StunSuccess, 0, Role::New, 44);
+        let mut tale = self.datagrams(PacketKind::DtlsHello, times);
+        let last = tale.packets.last().map(|packet| packet.time);
+        tale.flow.detail.client.last_packet = last.map(|time| (time, Frame::new(0, 9)));
+        tale
+    }
+
     /// STUN requests on the timer of RFC 8489.
     pub(in crate::detect) fn stun_requests(mut self, times: u32) -> Self {
         self.flow.detail.client.stun_requests = times;

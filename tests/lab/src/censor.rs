@@ -121,6 +121,8 @@ pub enum Act {
     },
     /// A call's media and its reports are dropped either way; its STUN passes.
     DropMedia,
+    /// A call's DTLS is dropped either way; its STUN passes.
+    DropDtls,
     /// What the client sends is dropped, and a router says so.
     Refuse(Refusal),
     /// A token bucket a flow, or one for all the rule is about.
@@ -528,6 +530,12 @@ impl Censor {
                             at: now,
                             at_server: false,
                         });
+                    }
+                }
+                Act::DropDtls => {
+                    // RFC 7983: DTLS begins with 20 to 63
+                    if v.protocol == UDP && payload.first().is_some_and(|b| (20..64).contains(b)) {
+                        verdict = Verdict::Drop("dpi");
                     }
                 }
                 Act::DropMedia => {

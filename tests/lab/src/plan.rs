@@ -184,6 +184,8 @@ pub struct Flow {
     pub muted: bool,
     /// The call's media pauses for a while, or from some moment on; its STUN goes on.
     pub pause: Option<Pause>,
+    /// The call's keys are agreed on by DTLS before any media; the far party answers so many milliseconds after the first hello.
+    pub dtls_ms: Option<u64>,
     /// The client sends media no longer than so many seconds after it last heard some.
     pub patience_s: Option<f64>,
     /// The server's program takes the connection so much later than its kernel does.

@@ -39,7 +39,7 @@ fn names(mechanism: &str) -> &'static [&'static str] {
         "packet_budget" => &["stalled_after_bytes", "delayed_drop"],
         "list_update" => &["endpoint_killed"],
         "midstream_residual" => &["endpoint_killed", "delayed_drop", "stalled_after_bytes"],
-        "media_ceased" | "media_drop_both" | "media_drop_down" | "stun_drop" => {
+        "dtls_drop" | "media_ceased" | "media_drop_both" | "media_drop_down" | "stun_drop" => {
             &["media_unanswered"]
         }
         "quic_initial_drop" => &["quic_initial_unanswered"],

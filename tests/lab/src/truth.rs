@@ -322,7 +322,9 @@ fn decidable(
             seen.iter().filter(|x| x.way == Way::Up).count() >= 5
                 && (vantage == Client || direction == Some("down"))
         }
-        "media_drop_both" | "media_drop_down" | "icmp_prohibited" => vantage == Client,
+        "media_drop_both" | "media_drop_down" | "dtls_drop" | "icmp_prohibited" => {
+            vantage == Client
+        }
         // Who stops at once when the far party is gone leaves nothing to judge by.
         "media_ceased" => vantage == Client && media_alone_s(seen) >= 6.0,
         "quic_initial_drop" | "quic_behind_initial_drop" => {

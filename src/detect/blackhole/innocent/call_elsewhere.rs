@@ -18,7 +18,7 @@ pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Rea
     let Some(case) = Case::of(flow, around) else {
         return Reading::Blind(NO_CASE);
     };
-    if case.stage == Stage::Ceased {
+    if matches!(case.stage, Stage::Dtls | Stage::Ceased) {
         return moved(&case, around);
     }
     if case.stage != Stage::Stun {
@@ -47,7 +47,7 @@ pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Rea
     )
 }
 
-/// Flows of the same service over which media came while it had ceased here: the far party speaks over another pair.
+/// Flows of the same service over which media came while it is missing here: the far party speaks over another pair.
 fn moved(case: &Case<'_>, around: &CaptureFacts) -> Reading {
     /// A second of media at the usual pace; STUN alone stays below.
     const PACKETS: u32 = 50;

@@ -5,7 +5,7 @@ use crate::detect::rule::{About, Reading};
 use crate::facts::{CaptureFacts, FlowFacts};
 
 pub(in crate::detect) const ABOUT: About = About {
-    measures: "1 where media ceased, and nothing but a relay's answers shows that anybody is still there: no STUN request of the other side",
+    measures: "1 where media ceased, or a handshake is not answered, and nothing but a relay's answers shows that anybody is still there: no STUN request of the other side",
     why: "a relay answers for itself, whether or not the far party still sends anything to it",
     innocent: &[],
     blind_to: "nothing: who goes without a word looks like who is cut off",
@@ -15,8 +15,8 @@ pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Rea
     let Some(case) = Case::of(flow, around) else {
         return Reading::Blind(NO_CASE);
     };
-    if case.stage != Stage::Ceased {
-        return Reading::Blind("no call whose media ceased");
+    if !matches!(case.stage, Stage::Dtls | Stage::Ceased) {
+        return Reading::Blind("no call that goes silent behind its relay");
     }
     let asks = flow.detail.side(case.silent()).stun_requests;
     Reading::measured(

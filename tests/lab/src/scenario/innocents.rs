@@ -638,6 +638,19 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
         );
     }
     for k in 1..=3 {
+        let mut kit = Kit::new("ng_call_dtls", k, seed);
+        let service = ["signal", "whatsapp", "telegram"][k - 1];
+        calls(&mut kit, service, 2, 8.0);
+        // The far party takes its time: its telephone rings.
+        kit.flows[0].dtls_ms = Some([0, 1_000, 2_500][k - 1]);
+        for f in &mut kit.flows {
+            f.target = false;
+        }
+        signalling(&mut kit, service, 14.0);
+        kit.controls(2, 14.0);
+        all.push(scenario(kit, "A call that agrees on its keys by DTLS, at once or when the far party has answered.").innocent("call"));
+    }
+    for k in 1..=3 {
         let mut kit = Kit::new("ng_call_end", k, seed);
         let service = ["telegram", "whatsapp", "signal"][k - 1];
         let seconds = [5.0, 7.0, 6.0][k - 1];

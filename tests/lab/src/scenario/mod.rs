@@ -298,6 +298,7 @@ impl Kit {
             muted: false,
             pause: None,
             patience_s: None,
+            dtls_ms: None,
             slow_hello_ms: 0,
         }
     }
