@@ -15,6 +15,9 @@ use dpiscope::pipeline::{self, Analysis, Scope, Settings};
 use dpiscope::service::{Catalogue, ServiceId};
 use dpiscope::types::Endpoint;
 
+#[path = "support/unanswered.rs"]
+mod unanswered;
+
 /// Both ends of a flow, whoever is the client.
 type Ends = BTreeSet<(IpAddr, u16)>;
 
@@ -284,6 +287,34 @@ fn no_messenger_in_other_peoples_captures_is_said_to_be_silenced() {
         }
     }
     assert_eq!(said, [""; 0]);
+}
+
+#[test]
+fn every_flow_without_an_answer_is_listed_with_its_judgement_and_none_is_accused() {
+    const BEGIN: &str = "<!-- unanswered: cargo run --release --example unanswered -- FOLDER -->\n";
+    const END: &str = "<!-- end of unanswered -->";
+    let Some(folder) = captures() else { return };
+    let table = unanswered::table(&folder);
+    assert!(
+        !table.contains("**likely**") && !table.contains("**confirmed**"),
+        "{table}"
+    );
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/unanswered.md");
+    let text = fs::read_to_string(&page).expect("the page");
+    let listed = text
+        .split_once(BEGIN)
+        .and_then(|(_, rest)| rest.split_once(END))
+        .map(|(listed, _)| listed)
+        .expect("the list between its marks");
+    for (line, (listed, found)) in (1..).zip(listed.lines().zip(table.lines())) {
+        assert_eq!(
+            listed,
+            found,
+            "line {line} of the list in {}",
+            page.display()
+        );
+    }
+    assert_eq!(listed.lines().count(), table.lines().count());
 }
 
 /// The share of injected flows that must be found: what the corpus' keepers ask. Nothing in it is judged blackholed or slowed.

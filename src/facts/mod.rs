@@ -12,6 +12,6 @@ pub use flow::{Detail, FlowFacts, Summary};
 pub use flows::Flows;
 
 pub use crate::flow::{
-    Activity, Bin, End, Event, EventKind, IpIdLaw, Orientation, PacketFact, PacketKind, Role, Rtt,
-    SideFacts, Suffix, Tally, Timeline, Transfer,
+    Activity, Bin, End, Event, EventKind, IpIdLaw, MediaFacts, Orientation, PacketFact, PacketKind,
+    Role, Rtt, SideFacts, Suffix, Tally, Timeline, Transfer,
 };

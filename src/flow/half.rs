@@ -2,9 +2,9 @@ use std::collections::VecDeque;
 
 use crate::types::{Frame, Seq, Timestamp};
 
-use super::packet::Role;
+use super::packet::{PacketFact, PacketKind, Role};
 use super::record::Record;
-use super::side::{IpIdLaw, SideFacts, Suffix};
+use super::side::{IpIdLaw, MediaFacts, SideFacts, Suffix};
 
 /// Most holes of a stream that are followed at once; a real path has a handful, so past it the oldest counts as lost for good.
 const MAX_HOLES: usize = 64;
@@ -300,6 +300,50 @@ impl Half {
             self.facts.last_ip_id = Some(id);
         }
         self.facts.last_packet = Some((record.time, record.frame()));
+    }
+
+    /// Notes a datagram of a call: media, reports and STUN. `theirs` is what the other side sent.
+    pub(super) fn media(&mut self, record: &Record, fact: &PacketFact, theirs: &mut MediaFacts) {
+        /// A STUN indication without data has a header and a few attributes (RFC 8489, section 14: FINGERPRINT, SOFTWARE); with an address and data it is
+        /// longer (RFC 8656, section 11).
+        const BARE: u32 = 72;
+        /// Between two that are kept.
+        const SECOND: i64 = 1_000_000_000;
+        let own = &mut self.facts.media;
+        let carries = match record.kind() {
+            PacketKind::Rtp | PacketKind::ChannelData | PacketKind::Datagram => true,
+            PacketKind::Rtcp => false,
+            PacketKind::StunIndication if record.payload() > BARE => false,
+            PacketKind::StunRequest
+            | PacketKind::StunSuccess
+            | PacketKind::StunError
+            | PacketKind::StunIndication => {
+                if own
+                    .stun_last
+                    .is_none_or(|last| record.time.since(last) >= SECOND)
+                {
+                    own.stun_since += 1;
+                    own.stun_last = Some(record.time);
+                }
+                return;
+            }
+            _ => return,
+        };
+        own.last = Some((record.time, record.frame()));
+        (own.stun_since, own.stun_last) = (0, None);
+        theirs.alone = 0;
+        theirs.alone_since = None;
+        theirs.samples.clear();
+        own.reports = own.reports.saturating_add(u32::from(!carries));
+        if carries {
+            own.packets = own.packets.saturating_add(1);
+            own.alone = own.alone.saturating_add(1);
+            let since = *own.alone_since.get_or_insert(record.time);
+            let kept = own.samples.last().map_or(since, |last| last.time);
+            if record.time.since(kept) >= SECOND && own.samples.len() < MediaFacts::SAMPLES {
+                own.samples.push(fact.clone());
+            }
+        }
     }
 
     /// Adds a packet that demands an answer.

@@ -25,7 +25,7 @@ pub use reassembly::{Reach, Reassembler};
 pub use record::Datagram;
 pub(crate) use slab::Slab;
 
-pub use side::{Activity, End, IpIdLaw, Orientation, Rtt, SideFacts, Suffix, Tally};
+pub use side::{Activity, End, IpIdLaw, MediaFacts, Orientation, Rtt, SideFacts, Suffix, Tally};
 pub use table::{Finished, FlowRef, FlowTable, Placed, Sink};
 pub use tracker::{Details, HEAD, TAIL};
 pub use transfer::{Bin, Event, EventKind, Timeline, Transfer};

@@ -1,5 +1,6 @@
 use serde::Serialize;
 
+use super::PacketFact;
 use crate::types::{Frame, Timestamp};
 
 /// Which rule said who the client is, best first.
@@ -190,6 +191,35 @@ pub struct SideFacts {
     pub rtp_missing: u32,
     /// QUIC Initial packets.
     pub quic_initials: u32,
+    /// UDP: how the media of a call came.
+    pub media: MediaFacts,
+}
+
+/// Media of one side of a call: RTP, channel data and datagrams of no known kind. Reports (RTCP) and TURN indications with data show that it is meant to go on, or
+/// that its receiver still hears: to the other side they count as media, too.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct MediaFacts {
+    /// Packets of media.
+    pub packets: u32,
+    /// Reports.
+    pub reports: u32,
+    /// The last of them, or the last report.
+    pub last: Option<(Timestamp, Frame)>,
+    /// How many were sent since the other side's last media or report.
+    pub alone: u32,
+    /// When the first of these was sent.
+    pub alone_since: Option<Timestamp>,
+    /// One of these for every further second, at most [`MediaFacts::SAMPLES`].
+    pub samples: Vec<PacketFact>,
+    /// STUN messages of this side since its own last media or report, one a second at most.
+    pub stun_since: u32,
+    /// The last that counted.
+    pub stun_last: Option<Timestamp>,
+}
+
+impl MediaFacts {
+    /// Packets that are kept of media which nobody answers: more says nothing new.
+    pub const SAMPLES: usize = 8;
 }
 
 /// The packets of one side, from the first on, after which nothing of the other side advanced anything: no new acknowledgement, no new payload.

@@ -290,6 +290,7 @@ impl Tracker {
             }
             _ => {}
         }
+        own.media(record, fact, &mut other.facts.media);
         other.answered();
         other.heard(record.time);
         if !answers {
@@ -432,6 +433,8 @@ impl Details {
             .iter_mut()
             .chain(&mut self.resets)
             .chain(&mut self.icmp)
+            .chain(&mut self.sides.a.media.samples)
+            .chain(&mut self.sides.b.media.samples)
         {
             packet.direction = packet.direction.map(Direction::reverse);
         }
@@ -507,5 +510,96 @@ fn fact(record: &Record, side: Side) -> PacketFact {
         option_layout: u16::from(record.layout),
         dsack: record.dsack(),
         ..PacketFact::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::{Decoded, Transport};
+    use crate::flow::record::Datagram;
+    use crate::types::{Address, Endpoint, FlowKey, Frame};
+
+    /// A datagram of `payload` bytes of `side` at `millis`.
+    fn datagram(side: Side, millis: i64, kind: PacketKind, payload: u32) -> Record {
+        let end = |last, port| Endpoint {
+            address: Address::v4([192, 0, 2, last]),
+            port,
+        };
+        let packet = Decoded {
+            key: FlowKey {
+                a: end(1, 40_000),
+                b: end(2, 3478),
+                protocol: Protocol::Udp,
+            },
+            hop_limit: 64,
+            traffic_class: 0,
+            ip_id: Some(millis as u16),
+            dont_fragment: true,
+            flow_label: 0,
+            ip_length: 28 + payload,
+            payload_length: payload,
+            payload: &[],
+            transport: Transport::Udp,
+        };
+        let said = Datagram {
+            kind,
+            number: millis as u32,
+            stream: 1,
+        };
+        let frame = Frame::new(0, millis as u64 + 1);
+        Record::new(Timestamp(millis * 1_000_000), frame, side, &packet, said)
+    }
+
+    /// A call whose far party falls silent after two seconds and answers STUN until the tenth; what else it sends at the sixth.
+    fn call(at_six: Option<(PacketKind, u32)>) -> BySide<SideFacts> {
+        let mut tracker = Tracker::new(Protocol::Udp, Timestamp(0), false);
+        for millis in (0..10_000).step_by(20) {
+            if millis == 6_000
+                && let Some((kind, payload)) = at_six
+            {
+                tracker.absorb(&datagram(Side::B, millis + 5, kind, payload));
+            }
+            tracker.absorb(&datagram(Side::A, millis, PacketKind::Rtp, 120));
+            if millis < 2_000 {
+                tracker.absorb(&datagram(Side::B, millis + 7, PacketKind::Rtp, 120));
+            }
+            if millis % 500 == 0 {
+                tracker.absorb(&datagram(Side::B, millis + 9, PacketKind::StunSuccess, 32));
+            }
+        }
+        tracker.finish().1.sides
+    }
+
+    #[test]
+    fn media_that_goes_on_alone_is_counted_from_the_far_partys_last() {
+        let sides = call(None);
+        let (own, peer) = (&sides.a.media, &sides.b.media);
+        assert_eq!((own.packets, own.alone), (500, 400));
+        assert_eq!(own.alone_since, Some(Timestamp(2_000_000_000)));
+        let seconds: Vec<i64> = own
+            .samples
+            .iter()
+            .map(|packet| packet.time.0 / 1_000_000_000)
+            .collect();
+        assert_eq!(seconds, [3, 4, 5, 6, 7, 8, 9]);
+        assert_eq!((peer.packets, peer.stun_since), (100, 8));
+        // STUN is asked for by the other side, too: it says nothing of media
+        assert_eq!(peer.alone, 0);
+    }
+
+    #[test]
+    fn a_report_or_an_indication_with_data_shows_that_the_far_party_lives_and_a_bare_one_does_not()
+    {
+        for (kind, payload, alone) in [
+            (PacketKind::Rtcp, 60, 200),
+            (PacketKind::StunIndication, 140, 200),
+            (PacketKind::StunIndication, 20, 400),
+            (PacketKind::StunRequest, 100, 400),
+        ] {
+            let sides = call(Some((kind, payload)));
+            assert_eq!(sides.a.media.alone, alone, "{kind:?} {payload}");
+        }
+        assert_eq!(call(Some((PacketKind::Rtcp, 60))).b.media.reports, 1);
     }
 }

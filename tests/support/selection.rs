@@ -40,6 +40,10 @@ pub(crate) const CHOSEN: &[&str] = &[
     "bh_quic_1.client",
     "bh_stun_2.client",
     "bh_media_1.client",
+    "bh_media_ceased_2.client",
+    "bh_dtls_1.client",
+    "bh_icmp_1.client",
+    "bh_icmp_3.client",
     "sh_police_down_300k.client",
     "sh_police_down_150k.server",
     "sh_police_up_256k.client",
@@ -57,6 +61,11 @@ pub(crate) const CHOSEN: &[&str] = &[
     "ng_bufferbloat_3.client",
     "ng_bursty_1.client",
     "ng_call_1.client",
+    "ng_call_dtls_3.client",
+    "ng_call_end_3.client",
+    "ng_call_hold_1.client",
+    "ng_call_hold_3.client",
+    "ng_call_switch_2.client",
     "ng_clean_1.client",
     "ng_client_abort_2.client",
     "ng_congestion_3.client",
@@ -68,6 +77,9 @@ pub(crate) const CHOSEN: &[&str] = &[
     "ng_handover_1.client",
     "ng_happy_eyeballs_2.client",
     "ng_ice_1.client",
+    "ng_icmp_1.client",
+    "ng_icmp_2.client",
+    "ng_icmp_3.client",
     "ng_keepalive_2.client",
     "ng_lb_idle_1.client",
     "ng_linger_3.client",
@@ -108,6 +120,10 @@ const WHOLE: u32 = 20;
 /// So much payload stays of a packet after these: the head of a TLS record or of RTP, where one begins there.
 const KEPT: usize = 12;
 
+/// STUN keeps its header: that it goes on is what a call's fixture may be about (RFC 8489, section 5).
+const STUN_HEADER: usize = 20;
+const STUN_COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
+
 /// A pcap with little-endian headers, shortened: what bulk data says means nothing to anybody.
 pub(crate) fn shorten(file: &[u8]) -> Vec<u8> {
     let word = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().expect("four bytes"));
@@ -121,7 +137,9 @@ pub(crate) fn shorten(file: &[u8]) -> Vec<u8> {
         let count = seen.entry(ends(frame, link)).or_default();
         *count += 1;
         let kept = if *count > WHOLE {
-            captured.min(payload(frame, link) + KEPT)
+            let at = payload(frame, link);
+            let stun = frame.get(at + 4..at + 8) == Some(&STUN_COOKIE);
+            captured.min(at + if stun { STUN_HEADER } else { KEPT })
         } else {
             captured
         };
@@ -256,7 +274,9 @@ fn mechanism(label: &str) -> Option<&'static str> {
         "connection_limit" => "connection_limit",
         "freeze_16k" => "stalled_after_bytes",
         "list_update" => "endpoint_killed",
-        "media_drop_both" | "media_drop_down" | "stun_drop" => "media_unanswered",
+        "dtls_drop" | "media_ceased" | "media_drop_both" | "media_drop_down" | "stun_drop" => {
+            "media_unanswered"
+        }
         "quic_initial_drop" => "quic_initial_unanswered",
         "syn_drop_ip" | "synack_drop_ip" | "residual_syn_drop" => "syn_unanswered",
         "policer_down"

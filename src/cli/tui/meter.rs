@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use dpiscope::facts::Summary;
+use dpiscope::facts::Flows;
 use dpiscope::types::Timestamp;
 
 use super::traffic::{BINS, Rows, Traffic, spread, sums};
@@ -37,7 +37,7 @@ impl Meter {
     pub(super) fn take(
         &mut self,
         now: Timestamp,
-        flows: &[Summary],
+        flows: &Flows,
         ids: &[u64],
         row_of: &dyn Fn(u16) -> u16,
     ) {
@@ -108,6 +108,8 @@ impl Default for Row {
 
 #[cfg(test)]
 mod tests {
+    use dpiscope::facts::Summary;
+
     use super::*;
 
     fn flow(service: u16, first: i64, last: i64, bytes: u64) -> Summary {
@@ -124,12 +126,13 @@ mod tests {
     #[test]
     fn what_a_flow_has_grown_by_came_since_its_last_packet_of_before() {
         let mut meter = Meter::default();
-        let mut look = |now: i64, flows: &[Summary], ids: &[u64]| {
-            meter.take(Timestamp(now * SECOND), flows, ids, &|service| service);
+        let mut look = |now: i64, flow: Summary, ids: &[u64]| {
+            let flows = Flows::from_iter([flow]);
+            meter.take(Timestamp(now * SECOND), &flows, ids, &|service| service);
             meter.rows()
         };
-        look(100, &[flow(1, 90, 100, 1_000)], &[7]);
-        let rows = look(110, &[flow(1, 90, 110, 2_000)], &[7]);
+        look(100, flow(1, 90, 100, 1_000), &[7]);
+        let rows = look(110, flow(1, 90, 110, 2_000), &[7]);
         let row = &rows[&1];
         assert!((row.bytes - 2_000.0).abs() < 1e-6);
         assert!((row.bits_s - 800.0).abs() < 1e-6, "{}", row.bits_s);
@@ -137,7 +140,7 @@ mod tests {
         let newest: f64 = row.course.iter().rev().take(20).sum();
         assert!((newest - 2_000.0).abs() < 1e-6, "{:?}", row.course);
         // a minute later nothing is left but the sum
-        let rows = look(180, &[flow(1, 90, 110, 2_000)], &[7]);
+        let rows = look(180, flow(1, 90, 110, 2_000), &[7]);
         assert!(rows[&1].course.iter().all(|bin| *bin < 1e-9));
         assert!((rows[&1].bytes - 2_000.0).abs() < 1e-6);
     }

@@ -34,7 +34,7 @@ pub(super) fn of_file(
     let mut rows = Rows::new();
     let (from, to) = (around.first.0, around.last.0.max(around.first.0 + 1));
     let mut courses = flows.iter().peekable();
-    for (index, summary) in (0_u32..).zip(&around.flows) {
+    for (index, summary) in (0_u32..).zip(around.flows.iter()) {
         while courses.next_if(|flow| flow.index < index).is_some() {}
         let detail = courses.next_if(|flow| flow.index == index);
         let row = rows.entry(row_of(summary.service)).or_insert_with(empty);
@@ -135,11 +135,11 @@ mod tests {
         let around = CaptureFacts {
             first: Timestamp(0),
             last: Timestamp(60 * SECOND),
-            flows: vec![
+            flows: Flows::from_iter([
                 flow(1, 0, 60, 6_000),
                 flow(1, 59, 60, 500),
                 flow(2, 3, 3, 9),
-            ],
+            ]),
             ..CaptureFacts::default()
         };
         let rows = of_file(&around, &[], &|service| service);

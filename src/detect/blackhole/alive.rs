@@ -1,6 +1,6 @@
 //! `silence.alive`: did anything else of the client work meanwhile?
 
-use super::case::{Case, NO_CASE};
+use super::case::{Case, NO_CASE, Stage};
 use crate::detect::rule::{About, Reading};
 use crate::facts::{CaptureFacts, FlowFacts, Summary, Vantage};
 use crate::types::{Direction, Timestamp};
@@ -26,6 +26,13 @@ pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Rea
     if seconds == 0 && fresh == 0 {
         return Reading::Blind("no other flow of the client was heard during the silence");
     }
+    if !tried_beside(&case, around) {
+        return Reading::measured(
+            0,
+            case.frames(),
+            "others were heard again only when hardly anything more was tried here",
+        );
+    }
     Reading::measured(
         seconds + 2 * fresh,
         case.frames(),
@@ -33,6 +40,33 @@ pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Rea
             "other flows of the client were heard in {seconds} seconds of the silence, {fresh} of them opened meanwhile"
         ),
     )
+}
+
+/// Whether two tries at least were made while another flow was heard, or after that, where others had tried in vain, too: an outage of everything that has just ended leaves the next try of a doubling
+/// timer still to come.
+fn tried_beside(case: &Case<'_>, around: &CaptureFacts) -> bool {
+    if case.stage == Stage::Stalled || case.tries.len() < 3 {
+        return true;
+    }
+    let others = case.others(around);
+    let first = others
+        .iter()
+        .flat_map(|other| moments(other, case.silent()))
+        .filter(|moment| *moment >= case.since && *moment < case.until)
+        .min();
+    let Some(first) = first else {
+        return true;
+    };
+    let in_vain = others.iter().any(|other| {
+        moments(other, case.tries_from)
+            .any(|moment| moment >= case.since && first.since(moment) >= FRESH_NS)
+    });
+    let beside = case
+        .tries
+        .iter()
+        .filter(|packet| packet.time.plus(FRESH_NS) >= first)
+        .count();
+    !in_vain || beside >= 2
 }
 
 /// In how many seconds of the silence others were heard, and how many of them were opened during it.
@@ -112,6 +146,23 @@ mod tests {
         around.vantage.value = Vantage::Path;
         let seconds = value(&measure(&flow, &around));
         assert!(seconds.is_none_or(|seconds| seconds < 2.0), "{seconds:?}");
+    }
+
+    #[test]
+    fn an_outage_that_has_just_ended_for_others_leaves_the_next_try_to_come() {
+        // tries at 0, 0.3, 0.9, 2.1, 4.5 s; all others were silent until the fifth second, though they tried
+        let flow = Tale::new().handshake(40).hello().again(4).build(4);
+        let mut around = among(&flow, 0..40);
+        let other = &mut around.flows[1];
+        other.activity = crate::facts::Activity::default();
+        for tenth in 55..80 {
+            other.activity.note(tenth * 100_000_000);
+        }
+        assert_eq!(value(&measure(&flow, &around)), Some(0.0));
+        // who had said nothing until then was not silent
+        let other = &mut around.flows[1];
+        other.client_activity = other.activity;
+        assert!(value(&measure(&flow, &around)).is_some_and(|seconds| seconds >= 2.0));
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Rea
     };
     if !matches!(
         case.stage,
-        Stage::Stun | Stage::StunAnswersLost | Stage::Media
+        Stage::Stun | Stage::StunAnswersLost | Stage::Dtls | Stage::Media | Stage::Ceased
     ) {
         return Reading::Blind("no call");
     }

@@ -24,6 +24,10 @@ pub(in crate::detect) enum Stage {
     StunAnswersLost,
     /// Media sent after STUN had worked, and nothing back.
     Media,
+    /// STUN was answered; then the DTLS handshake (RFC 9147; before RFC 6347) that a call begins with never was.
+    Dtls,
+    /// Media had gone both ways; then nothing but STUN came of the other side's, while this one's went on.
+    Ceased,
 }
 
 /// One silence.
@@ -58,6 +62,20 @@ const STALL_NS: i64 = 3_000_000_000;
 /// Least media packets (20 ms apart as usual: five seconds) before their one-sidedness is looked at. Comfort noise of a muted side (RFC 3389) comes more
 /// often.
 const MEDIA_PACKETS: u32 = 250;
+
+/// Media that has come for a second at the usual pace shows that it came.
+const MEDIA_CAME: u32 = 50;
+
+/// Least media packets after which one looks whether the other side's ceased: frames of voice last 60 ms at most in calls (RFC 7587, section 2.1.4), which makes 83 in
+/// [`CEASED_NS`].
+const MEDIA_ALONE: u32 = 80;
+
+/// For how long media must have gone on alone. Signalling that tells of a call's end or of a pause takes some round trips, and a muted side's comfort noise comes every
+/// second or so.
+const CEASED_NS: i64 = 5_000_000_000;
+
+/// The same where the other side had sent reports, which go on where it only pauses: every 5 s, at random up to half as much later (RFC 3550, section 6.2).
+const REPORTED_NS: i64 = 8_000_000_000;
 
 impl<'f> Case<'f> {
     /// The silence that a capture at this vantage can judge: what the host next to the capture does not send is its own doing.
@@ -130,6 +148,18 @@ impl<'f> Case<'f> {
             .min()
             .unwrap_or(detail.observed_until)
             .min(detail.observed_until);
+        // what acknowledges nothing new answers a probe all the same
+        let answers_until = detail
+            .packets
+            .iter()
+            .rfind(|packet| {
+                packet.direction == Some(from.reverse())
+                    && packet.kind == PacketKind::Tcp
+                    && packet.is_ack()
+                    && packet.payload == 0
+                    && !(packet.is_fin() || packet.is_rst() || packet.flags & 0x02 != 0)
+            })
+            .map(|packet| packet.time);
         let demands: Vec<&PacketFact> = detail
             .packets
             .iter()
@@ -141,7 +171,8 @@ impl<'f> Case<'f> {
                     && !packet.is_rst()
                     && demands_an_answer(packet)
                     && (packet.seq_end() > own.acked
-                        || matches!(packet.role, Role::KeepAlive | Role::WindowProbe))
+                        || matches!(packet.role, Role::KeepAlive | Role::WindowProbe)
+                            && answers_until.is_none_or(|answer| packet.time > answer))
             })
             .collect();
         let said_more = demands.iter().any(|packet| {
@@ -209,13 +240,20 @@ impl<'f> Case<'f> {
                     && packet.time > since
             })
             .collect();
+        let mut tries = apart(demands.iter().copied(), detail.observed_until);
+        if said_more && tries.len() < 3 {
+            let mut asked = demands;
+            asked.extend(unheard_acks(flow, from, since));
+            asked.sort_by_key(|packet| (packet.time, packet.frame));
+            tries = apart(asked.into_iter(), detail.observed_until);
+        }
         Some(Self {
             flow,
             tries_from: from,
             stage,
             since,
             until,
-            tries: apart(demands.into_iter(), detail.observed_until),
+            tries,
             repeats,
         })
     }
@@ -257,24 +295,21 @@ impl<'f> Case<'f> {
                 flow.summary.first,
                 apart(of(PacketKind::Datagram), detail.observed_until),
             ),
+            Direction::Up if hello_in_vain(flow) => (
+                Stage::Dtls,
+                of(PacketKind::DtlsHello).next()?.time,
+                apart(of(PacketKind::DtlsHello), detail.observed_until),
+            ),
+            Direction::Up if has_ceased(flow) => (
+                Stage::Ceased,
+                client.media.alone_since?,
+                apart(client.media.samples.iter(), detail.observed_until),
+            ),
             Direction::Up
                 if (server.stun_responses > 0 || is_relay(flow) || flow.summary.service != 0)
                     && media(flow) >= MEDIA_PACKETS =>
             {
-                let one_way = client.rtp >= MEDIA_PACKETS && server.rtp == 0 || only_answers(flow);
-                let since = if one_way {
-                    detail
-                        .packets
-                        .iter()
-                        .find(|packet| packet.is_up() && is_media(packet.kind))?
-                        .time
-                } else {
-                    client.unanswered.since?
-                };
-                let sent = detail.packets.iter().filter(|packet| {
-                    packet.is_up() && packet.time >= since && is_media(packet.kind)
-                });
-                (Stage::Media, since, apart(sent, detail.observed_until))
+                one_way(flow)?
             }
             Direction::Down if server.stun_responses >= 2 => {
                 // the client repeats one request although its answer passed here
@@ -303,7 +338,8 @@ impl<'f> Case<'f> {
             stage,
             since,
             until: match stage {
-                Stage::Media => media_until?.min(detail.observed_until),
+                Stage::Media | Stage::Dtls => media_until?.min(detail.observed_until),
+                Stage::Ceased => client.media.last?.0.min(detail.observed_until),
                 _ => detail.observed_until,
             },
             tries,
@@ -476,6 +512,61 @@ const fn is_media(kind: PacketKind) -> bool {
     )
 }
 
+/// Media of the client to which nothing comes back.
+fn one_way(flow: &FlowFacts) -> Option<(Stage, Timestamp, Vec<&PacketFact>)> {
+    let detail = &flow.detail;
+    let (client, server) = (&detail.client, &detail.server);
+    let one_way = client.rtp >= MEDIA_PACKETS && server.rtp == 0 || only_answers(flow);
+    let since = if one_way {
+        detail
+            .packets
+            .iter()
+            .find(|packet| packet.is_up() && is_media(packet.kind))?
+            .time
+    } else {
+        client.unanswered.since?
+    };
+    let sent = detail
+        .packets
+        .iter()
+        .filter(|packet| packet.is_up() && packet.time >= since && is_media(packet.kind));
+    let seen = apart(sent, detail.observed_until);
+    // the last packets of a call that goes on lie in its last second
+    let sampled = apart(client.media.samples.iter(), detail.observed_until);
+    let tries = if seen.len() < sampled.len() {
+        sampled
+    } else {
+        seen
+    };
+    Some((Stage::Media, since, tries))
+}
+
+/// Whether the server answers STUN and nothing else, while the client sends a DTLS hello again.
+fn hello_in_vain(flow: &FlowFacts) -> bool {
+    let server = &flow.detail.server;
+    let hellos = |packet: &&PacketFact| packet.is_up() && packet.kind == PacketKind::DtlsHello;
+    server.stun_responses > 0
+        && only_answers(flow)
+        && flow.detail.packets.iter().filter(hellos).count() >= 2
+}
+
+/// Whether a call's media came from the server and then ceased, while the client's goes on and the pair's STUN is answered.
+fn has_ceased(flow: &FlowFacts) -> bool {
+    let (client, server) = (&flow.detail.client.media, &flow.detail.server.media);
+    // an answer since: the pair lives
+    let lives = server.stun_since > 0;
+    let since = client.alone_since.zip(client.last);
+    let least = if server.reports > 0 {
+        REPORTED_NS
+    } else {
+        CEASED_NS
+    };
+    lives
+        && server.packets >= MEDIA_CAME
+        && client.alone >= MEDIA_ALONE
+        && since.is_some_and(|(since, (last, _))| last.since(since) >= least)
+}
+
 /// Whether the server answers STUN and says nothing else.
 const fn only_answers(flow: &FlowFacts) -> bool {
     let server = &flow.detail.server;
@@ -503,6 +594,33 @@ fn demands_an_answer(packet: &PacketFact) -> bool {
         || matches!(packet.role, Role::KeepAlive | Role::WindowProbe)
 }
 
+/// Acknowledgements of one side that did not arrive: the other one sends again what they acknowledge.
+fn unheard_acks(flow: &FlowFacts, from: Direction, since: Timestamp) -> Vec<&PacketFact> {
+    let packets = &flow.detail.packets;
+    let repeated = |ack: &PacketFact| {
+        packets.iter().any(|packet| {
+            packet.direction == Some(from.reverse())
+                && packet.role == Role::Retransmission
+                && packet.time > ack.time
+                && packet.seq_end() <= ack.ack
+                // it acknowledges nothing newer, so it was sent without having heard
+                && packet.time.since(ack.time) >= ONE_TRY_NS
+        })
+    };
+    packets
+        .iter()
+        .filter(|packet| {
+            packet.kind == PacketKind::Tcp
+                && packet.direction == Some(from)
+                && packet.time >= since
+                && packet.is_ack()
+                && packet.payload == 0
+                && !(packet.is_fin() || packet.is_rst() || packet.flags & 0x02 != 0)
+        })
+        .filter(|packet| repeated(packet))
+        .collect()
+}
+
 /// The packets that begin a try of their own and had time for an answer.
 fn apart<'f>(packets: impl Iterator<Item = &'f PacketFact>, end: Timestamp) -> Vec<&'f PacketFact> {
     let mut last = None::<Timestamp>;
@@ -519,3 +637,50 @@ fn apart<'f>(packets: impl Iterator<Item = &'f PacketFact>, end: Timestamp) -> V
 
 /// Why a rule has nothing to say on a flow without a case.
 pub(in crate::detect) const NO_CASE: &str = "no side that fell silent while the other one tried";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::blackhole::testing::{Tale, around};
+    use crate::facts::VantageFacts;
+
+    #[test]
+    fn keep_alives_that_are_answered_are_no_tries() {
+        let tale = || {
+            let mut tale = Tale::new().handshake(40).hello().answer(900);
+            for _ in 0..4 {
+                tale = tale.wait(3000).keep_alive().wait(40).acknowledge_down();
+            }
+            tale
+        };
+        let tries = |flow: &FlowFacts| Case::of(flow, &around()).map(|case| case.tries.len());
+        assert_eq!(tries(&tale().build(4)), Some(0));
+        let dead = tale().wait(3000).keep_alive().wait(1000).keep_alive();
+        assert_eq!(tries(&dead.build(4)), Some(2));
+    }
+
+    #[test]
+    fn an_acknowledgement_that_did_not_arrive_is_a_try_of_who_sent_it() {
+        let mut around = around();
+        around.vantage = VantageFacts {
+            value: Vantage::Server,
+            ..VantageFacts::default()
+        };
+        // the server's answer is lost, and so are its acknowledgements of the client's FIN
+        let tries = |repeats: usize| {
+            let mut tale = Tale::new()
+                .handshake(40)
+                .hello()
+                .say(900)
+                .wait(4000)
+                .fin_up();
+            for _ in 0..repeats {
+                tale = tale.acknowledge_down().wait(900).fin_up_again();
+            }
+            let flow = tale.acknowledge_down().build(10);
+            Case::of(&flow, &around).map(|case| case.tries.len())
+        };
+        assert_eq!(tries(0), Some(1));
+        assert_eq!(tries(3), Some(4));
+    }
+}

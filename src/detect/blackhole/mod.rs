@@ -20,6 +20,7 @@ mod parallel;
 mod peer_repeats;
 mod retries;
 mod same_service;
+mod signalling;
 #[cfg(test)]
 pub(in crate::detect) mod testing;
 mod together;
@@ -83,6 +84,7 @@ pub fn judge(
         })
         .map(|case| Weighing::new(case, around))
         .collect();
+    doubt(&mut weighed, flows);
     add_up(&mut weighed, around);
     compare(&mut weighed, flows);
     let mut findings: Vec<(Finding, &FlowFacts)> = Vec::new();
@@ -93,7 +95,9 @@ pub fn judge(
         if Level::of(score) >= Some(Level::Likely) {
             judged.causes.push((flow.index, mechanism.name()));
         } else {
-            if weighing.case.tries.len() >= 3 {
+            // what a router or the host says itself needs no further tries
+            let said = weighing.fits.contains(&"icmp_refused");
+            if weighing.case.tries.len() >= 3 || said {
                 judged.causes.push((flow.index, weighing.innocent_cause()));
             }
             if let Some(why) = weighing.missing() {
@@ -213,7 +217,9 @@ impl<'f> Weighing<'f> {
             }
             Stage::Stalled => Mechanism::StalledAfterBytes,
             Stage::Quic => Mechanism::QuicInitialUnanswered,
-            Stage::Stun | Stage::StunAnswersLost | Stage::Media => Mechanism::MediaUnanswered,
+            Stage::Stun | Stage::StunAnswersLost | Stage::Dtls | Stage::Media | Stage::Ceased => {
+                Mechanism::MediaUnanswered
+            }
         }
     }
 
@@ -306,6 +312,12 @@ fn summary(case: &Case<'_>, mechanism: Mechanism, delivered: u64, told: bool) ->
         Mechanism::EndpointKilled => "living flows to one address and port silenced together",
         Mechanism::QuicInitialUnanswered => "QUIC Initials never answered",
         Mechanism::MediaUnanswered if case.stage == Stage::Media => "call's media goes one way",
+        Mechanism::MediaUnanswered if case.stage == Stage::Dtls => {
+            "call's DTLS handshake never answered, though its STUN is"
+        }
+        Mechanism::MediaUnanswered if case.stage == Stage::Ceased => {
+            "call's media stops, though its STUN is answered"
+        }
         Mechanism::MediaUnanswered => "call's relay never answers",
         Mechanism::StalledAfterBytes => {
             return format!(
@@ -318,6 +330,30 @@ fn summary(case: &Case<'_>, mechanism: Mechanism, delivered: u64, told: bool) ->
         return format!("{what}{host}: a filter on the way says that it forbids it (ICMP)");
     }
     format!("{what}{host}: {tries} tries, {seconds:.0} s of silence")
+}
+
+/// Asks again whether chance took all tries, where the client's other flows to the service lose much of what they send.
+fn doubt(weighed: &mut [Weighing<'_>], flows: &[FlowFacts]) {
+    const CHANCE: &str = "silence.chance";
+    let Some(rule) = RULES.iter().find(|rule| rule.name == CHANCE) else {
+        return;
+    };
+    if !weighed.iter().any(|weighing| weighing.supports(CHANCE)) {
+        return;
+    }
+    let silenced = (weighed.iter())
+        .filter(|one| one.case.tries.len() >= 3)
+        .map(|one| one.case.flow.index)
+        .collect();
+    let recovered = chance::Recovered::of(flows, &silenced);
+    for weighing in weighed.iter_mut().filter(|one| one.supports(CHANCE)) {
+        if let Some(reading) = recovered.reading(&weighing.case)
+            && let Weighed::Evidence(fact) = rule.decide(reading)
+        {
+            weighing.evidence.retain(|fact| fact.rule != CHANCE);
+            weighing.evidence.push(fact);
+        }
+    }
 }
 
 /// Adds up what an impatient client's connections asked: together they outweigh that each of them gave up soon.
@@ -465,7 +501,7 @@ const fn alike(a: u64, b: u64) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::testing::{Tale, among, around};
+    use super::testing::{Tale, among, around, ceased};
     use super::*;
 
     fn all(_: &FlowFacts) -> bool {
@@ -503,6 +539,29 @@ mod tests {
         assert_eq!(judged.blind, [(0, LOST)]);
         around.losses = vec![loss(-9, -8), loss(100, 101)];
         assert_eq!(only(&flow, &around).findings.len(), 1);
+    }
+
+    #[test]
+    fn while_the_client_still_tries_a_silence_of_some_seconds_is_only_suspected() {
+        let tried = |again, seconds| {
+            let flow = Tale::new()
+                .handshake(40)
+                .hello()
+                .again(again)
+                .build(seconds);
+            let judged = only(&flow, &among(&flow, 0..80));
+            judged
+                .findings
+                .first()
+                .and_then(|finding| Level::of(finding.score))
+        };
+        // a smaller segment, or the end of an outage, may yet be answered
+        assert_eq!(tried(4, 2), Some(Level::Suspected));
+        assert!(tried(5, 2) >= Some(Level::Likely));
+        // who gave up will get no answer
+        let flow = Tale::new().handshake(40).hello().again(4).abort().build(2);
+        let judged = only(&flow, &among(&flow, 0..80));
+        assert!(judged.findings[0].score >= 0.8);
     }
 
     #[test]
@@ -596,6 +655,73 @@ mod tests {
         assert!(finding.summary.contains("ICMP"), "{}", finding.summary);
         assert!(told(3, 1, false).findings.is_empty());
         assert!(told(3, 13, true).findings.is_empty());
+    }
+
+    #[test]
+    fn a_router_without_a_way_is_named_after_a_single_try() {
+        let flow = Tale::new().syn().icmp(3, 1, false).build(20);
+        let judged = only(&flow, &among(&flow, 0..80));
+        assert!(judged.findings.is_empty());
+        assert_eq!(judged.causes, [(0, "icmp_refused")]);
+    }
+
+    #[test]
+    fn media_that_ceases_while_its_stun_is_answered_is_likely_beside_a_living_messenger() {
+        let flow = ceased(10);
+        let mut around = among(&flow, 0..40);
+        let judged = only(&flow, &around);
+        let finding = judged.findings.first().expect("a finding");
+        assert_eq!(finding.mechanism, Mechanism::MediaUnanswered);
+        let level = |judged: &Judged| Level::of(judged.findings[0].score);
+        assert_eq!(level(&judged), Some(Level::Likely));
+        around.flows[1].service = flow.summary.service;
+        assert_eq!(level(&only(&flow, &around)), Some(Level::Likely));
+        // without anything else that lives it may be the link
+        let alone = only(&flow, &self::around());
+        assert!(alone.findings.iter().all(|finding| finding.score < 0.8));
+    }
+
+    #[test]
+    fn a_dtls_handshake_that_is_not_answered_while_stun_is_is_likely() {
+        let mut flow = Tale::new().dtls_hellos(6).build(4);
+        flow.summary.service = 1;
+        flow.detail.server.stun_responses = 6;
+        flow.summary.down.packets = 6;
+        let judged = only(&flow, &among(&flow, 0..40));
+        let finding = judged.findings.first().expect("a finding");
+        assert_eq!(finding.mechanism, Mechanism::MediaUnanswered);
+        assert_eq!(Level::of(finding.score), Some(Level::Likely));
+        assert!(finding.summary.contains("DTLS"), "{}", finding.summary);
+        // the far party says something else, too
+        flow.summary.down.packets = 9;
+        assert!(only(&flow, &among(&flow, 0..40)).findings.is_empty());
+    }
+
+    #[test]
+    fn a_call_that_ends_pauses_or_moves_accuses_nobody() {
+        let judged = |flow: &FlowFacts| only(flow, &among(flow, 0..40));
+        // the client learns of the end after two seconds
+        assert!(judged(&ceased(2)).findings.is_empty());
+        // the far party reported what it received, and its next report may yet come
+        let mut reported = ceased(7);
+        reported.detail.server.media.reports = 3;
+        assert!(judged(&reported).findings.is_empty());
+        // nothing at all came, so it is not only the media
+        let mut moved = ceased(10);
+        moved.detail.server.media.stun_since = 0;
+        assert!(judged(&moved).findings.is_empty());
+        // the far party speaks over another relay
+        let flow = ceased(10);
+        let mut around = among(&flow, 0..40);
+        let mut other = around.flows[1].clone();
+        other.key.protocol = crate::types::Protocol::Udp;
+        (other.key.b.port, other.service, other.down.packets) = (3478, 1, 400);
+        around.flows.push(other);
+        around.by_client.push(2);
+        around.by_server.push(2);
+        let moved = only(&flow, &around);
+        assert!(moved.findings.is_empty());
+        assert_eq!(moved.causes, [(0, "call_elsewhere")]);
     }
 
     #[test]

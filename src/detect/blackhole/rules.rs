@@ -6,7 +6,7 @@ use crate::facts::{CaptureFacts, FlowFacts};
 use super::innocent;
 use super::{
     alive, budget, call, chance, constant, icmp_prohibited, known_server, lasting, other_quic,
-    parallel, peer_repeats, retries, same_service, together, tries, unfinished,
+    parallel, peer_repeats, retries, same_service, signalling, together, tries, unfinished,
 };
 
 /// Logarithm of the odds that a silence, of which nothing is known yet, was made. Most silences are ends of captures and of interest.
@@ -61,6 +61,7 @@ pub(crate) const RULES: &[Rule] = &[
     rule("silence.retries",     retries::measure,      &retries::ABOUT,      at_least(3.0),  "flows",   [2.8, 0.0], "docs/detection.md, B2: three retries"),
     rule("silence.icmp_prohibited", icmp_prohibited::measure, &icmp_prohibited::ABOUT, at_least(1.0), "errors", [3.2, 0.0], "RFC 1812, section 5.2.7.1; RFC 4443, section 3.1; docs/detection.md, B3"),
     rule("silence.call",        call::measure,         &call::ABOUT,         at_least(1.0),  "fits",    [0.6, -2.0], "docs/detection.md, B7"),
+    rule("silence.signalling",  signalling::measure,   &signalling::ABOUT,   at_least(2.0),  "s",       [0.8,  0.0], "docs/detection.md, B7; recorded calls"),
 ];
 
 /// Innocent causes, the surest first: the first that fits names the cause. `weight_for` is what a fit adds, so it is negative.
@@ -68,11 +69,14 @@ pub(crate) const RULES: &[Rule] = &[
 pub(crate) const INNOCENT: &[Rule] = &[
     rule("icmp_refused",     innocent::icmp_refused::measure,     &innocent::icmp_refused::ABOUT,     at_least(1.0), "errors", [-6.0, 0.0], "RFC 792; RFC 4443"),
     rule("capture_end",      innocent::capture_end::measure,      &innocent::capture_end::ABOUT,      at_most(3.0),  "s",      [-3.0, 0.0], "docs/detection.md, B5, N2"),
+    rule("retry_due",        innocent::retry_due::measure,        &innocent::retry_due::ABOUT,        at_most(8.0), "s",      [-2.0, 0.0], "RFC 4821, section 7.7; docs/detection.md, B2"),
     rule("gave_up_too_soon", innocent::gave_up_too_soon::measure, &innocent::gave_up_too_soon::ABOUT, at_most(3.0),  "s",      [-3.0, 0.0], "docs/detection.md, B1"),
     rule("client_offline",   innocent::client_offline::measure,   &innocent::client_offline::ABOUT,   at_least(1.0), "fits",   [-6.0, 0.0], "docs/detection.md, B5, N6"),
     rule("captive_portal",   innocent::captive_portal::measure,   &innocent::captive_portal::ABOUT,   at_least(3.0), "networks", [-5.0, 0.0], "RFC 8952; independent captures"),
     rule("handover_gap",     innocent::handover_gap::measure,     &innocent::handover_gap::ABOUT,     at_least(1.0), "flows",  [-5.0, 0.0], "docs/detection.md, B5, N6"),
     rule("call_elsewhere",   innocent::call_elsewhere::measure,   &innocent::call_elsewhere::ABOUT,   at_least(1.0), "flows",  [-6.0, 0.0], "RFC 8445, section 6.1.2"),
+    rule("far_party_gone",   innocent::far_party_gone::measure,   &innocent::far_party_gone::ABOUT,   at_least(1.0), "fits",   [-2.0, 0.0], "RFC 8656, section 12; docs/detection.md, B7"),
+    rule("still_passes",     innocent::still_passes::measure,     &innocent::still_passes::ABOUT,     at_least(1.0), "packets", [-4.0, 0.0], "RFC 6298, section 2; recorded captures"),
     rule("pmtu_blackhole",   innocent::pmtu_blackhole::measure,   &innocent::pmtu_blackhole::ABOUT,   at_least(1.0), "fits",   [-5.0, 0.0], "docs/detection.md, B5, N3"),
     rule("zero_window",      innocent::zero_window::measure,      &innocent::zero_window::ABOUT,      at_least(1.0), "fits",   [-5.0, 0.0], "RFC 9293, section 3.8.6.1"),
     rule("nat_timeout",      innocent::nat_timeout::measure,      &innocent::nat_timeout::ABOUT,      at_least(1.0), "times",  [-4.0, 0.0], "RFC 4787; docs/detection.md, B5, N5"),

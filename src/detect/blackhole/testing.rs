@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use crate::detect::rule::Reading;
 use crate::facts::{
-    Activity, CaptureFacts, End, FlowFacts, Flows, PacketFact, PacketKind, Role, Summary, Vantage,
-    VantageFacts,
+    Activity, CaptureFacts, End, FlowFacts, Flows, MediaFacts, PacketFact, PacketKind, Role,
+    Summary, Vantage, VantageFacts,
 };
 use crate::types::{Address, Direction, Endpoint, FlowKey, Frame, Protocol, Timestamp};
 
@@ -192,6 +192,64 @@ impl Tale {
         self
     }
 
+    /// New payload of the server, which nobody acknowledges.
+    pub(in crate::detect) fn say(mut self, bytes: u32) -> Self {
+        self.packet(false, PacketKind::Tcp, 0x18, Role::New, bytes);
+        let end = self.next[0];
+        self.flow.detail.client.acked = end;
+        self.flow.detail.client.unanswered = crate::facts::Suffix::default();
+        self.flow.detail.server.acked = 1;
+        self
+    }
+
+    /// The client asks whether anybody is there.
+    pub(in crate::detect) fn keep_alive(mut self) -> Self {
+        self.packet(true, PacketKind::Tcp, 0x10, Role::KeepAlive, 0);
+        let (now, suffix) = (
+            Timestamp(self.time),
+            &mut self.flow.detail.client.unanswered,
+        );
+        suffix.since.get_or_insert(now);
+        suffix.tries += 1;
+        self
+    }
+
+    /// The client closes.
+    pub(in crate::detect) fn fin_up(mut self) -> Self {
+        self.packet(true, PacketKind::Tcp, 0x11, Role::New, 0);
+        self
+    }
+
+    /// The client closes once more.
+    pub(in crate::detect) fn fin_up_again(mut self) -> Self {
+        self.packet(true, PacketKind::Tcp, 0x11, Role::Retransmission, 0);
+        self
+    }
+
+    /// The server acknowledges all that came.
+    pub(in crate::detect) fn acknowledge_down(mut self) -> Self {
+        self.packet(false, PacketKind::Tcp, 0x10, Role::Plain, 0);
+        self
+    }
+
+    /// The server closes.
+    pub(in crate::detect) fn fin_down(mut self) -> Self {
+        self.packet(false, PacketKind::Tcp, 0x11, Role::New, 0);
+        self
+    }
+
+    /// The server closes once more.
+    pub(in crate::detect) fn fin_again(mut self) -> Self {
+        self.packet(false, PacketKind::Tcp, 0x11, Role::Retransmission, 0);
+        self
+    }
+
+    /// The client acknowledges all that came.
+    pub(in crate::detect) fn acknowledge(mut self) -> Self {
+        self.packet(true, PacketKind::Tcp, 0x10, Role::Plain, 0);
+        self
+    }
+
     pub(in crate::detect) fn wait(mut self, ms: i64) -> Self {
         self.time += ms * 1_000_000;
         self
@@ -216,6 +274,15 @@ impl Tale {
     pub(in crate::detect) fn initials(mut self, times: u32) -> Self {
         self.flow.detail.client.quic_initials = times;
         self.datagrams(PacketKind::QuicInitial, times)
+    }
+
+    /// DTLS hellos on the timer of RFC 9147.
+    pub(in crate::detect) fn dtls_hellos(mut self, times: u32) -> Self {
+        self.packet(false, PacketKind::StunSuccess, 0, Role::New, 44);
+        let mut tale = self.datagrams(PacketKind::DtlsHello, times);
+        let last = tale.packets.last().map(|packet| packet.time);
+        tale.flow.detail.client.last_packet = last.map(|time| (time, Frame::new(0, 9)));
+        tale
     }
 
     /// STUN requests on the timer of RFC 8489.
@@ -282,6 +349,50 @@ impl Tale {
         flow.detail.packets = packets;
         flow
     }
+}
+
+/// A call over a relay of a known service whose media ceased after ten seconds, while the client sent on for so many.
+pub(in crate::detect) fn ceased(seconds: i64) -> FlowFacts {
+    const SECOND: i64 = 1_000_000_000;
+    let mut flow = Tale::new().stun_requests(1).build(2);
+    flow.summary.service = 1;
+    (flow.summary.up.packets, flow.summary.down.packets) = (900, 500);
+    let at = |second: i64| Timestamp(START + second * SECOND);
+    let end = 10 + seconds;
+    flow.summary.last = at(end);
+    flow.detail.observed_until = at(end + 4);
+    flow.detail.server.stun_responses = 8;
+    flow.detail.packets.push(PacketFact {
+        time: at(0),
+        frame: Frame::new(0, 2),
+        direction: Some(Direction::Down),
+        kind: PacketKind::StunSuccess,
+        ..PacketFact::default()
+    });
+    flow.detail.server.last_packet = Some((at(end), Frame::new(0, 900)));
+    flow.detail.client.media = MediaFacts {
+        packets: 50 * end as u32,
+        last: Some((at(end), Frame::new(0, 901))),
+        alone: 50 * seconds as u32,
+        alone_since: Some(at(10)),
+        samples: (1..=seconds.min(8))
+            .map(|second| PacketFact {
+                time: at(10 + second),
+                frame: Frame::new(0, 500 + second as u64),
+                direction: Some(Direction::Up),
+                kind: PacketKind::Rtp,
+                ..PacketFact::default()
+            })
+            .collect(),
+        ..MediaFacts::default()
+    };
+    flow.detail.server.media = MediaFacts {
+        packets: 500,
+        last: Some((at(10), Frame::new(0, 499))),
+        stun_since: seconds as u32 / 3,
+        ..MediaFacts::default()
+    };
+    flow
 }
 
 /// A capture at the client, in which nothing else happened.

@@ -567,7 +567,8 @@ impl<'a> Desk<'a> {
 
 /// About how many bytes a detail holds: its names, which are short, are reckoned as two kilobytes.
 fn weight(detail: &Detail) -> usize {
-    let packets = detail.packets.len() + detail.resets.len() + detail.icmp.len();
+    let media = detail.client.media.samples.len() + detail.server.media.samples.len();
+    let packets = detail.packets.len() + detail.resets.len() + detail.icmp.len() + media;
     let events = (detail.transfer.as_ref()).map_or(0, |transfer| transfer.events.len());
     size_of::<Detail>() + 2_048 + packets * size_of::<PacketFact>() + events * size_of::<Event>()
 }

@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 use tokio::time::{sleep, timeout};
 
-use crate::plan::{After, Flow, Hello, Leave, Restart, Step, Transport};
+use crate::plan::{After, Flow, Hello, Leave, Pause, Restart, Step, Transport};
 use crate::tls::Authority;
 
 type Cipher = Ctr128BE<Aes256>;
@@ -695,6 +695,49 @@ fn rtp(sequence: u16, source: u32) -> Vec<u8> {
     b
 }
 
+/// A receiver report without a block (RFC 3550, section 6.4.2), enciphered from its eighth byte on as SRTCP is.
+fn rtcp(source: u32) -> Vec<u8> {
+    let mut b = vec![0x80, 201, 0, 1];
+    b.extend_from_slice(&source.to_be_bytes());
+    b.extend(random(14));
+    b
+}
+
+/// A DTLS 1.2 handshake record with a ClientHello (1) or a ServerHello (2) in it (RFC 6347, section 4.2.2).
+fn dtls(message: u8, turn: u8) -> Vec<u8> {
+    let mut body = vec![0xfe, 0xfd];
+    body.extend(random(32));
+    body.push(0);
+    if message == 1 {
+        // no cookie; TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 alone
+        body.extend([0, 0, 2, 0xc0, 0x2b, 1, 0]);
+    } else {
+        body.extend([0xc0, 0x2b, 0]);
+    }
+    let length = [0, 0, body.len() as u8];
+    let mut record = vec![
+        22,
+        0xfe,
+        0xfd,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        turn,
+        0,
+        body.len() as u8 + 12,
+    ];
+    record.push(message);
+    record.extend(length);
+    record.extend([0, 0, 0, 0, 0]);
+    record.extend(length);
+    record.extend(body);
+    record
+}
+
 fn udp(local: SocketAddr) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(local), Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_nonblocking(true)?;
@@ -743,22 +786,33 @@ async fn call(flow: &Flow, seen: &mut Seen) -> Result<(), String> {
     if !answered {
         return Err("timeout:stun".into());
     }
+    if flow.dtls_ms.is_some() && !shake(flow, &socket, seen).await {
+        return Err("timeout:dtls".into());
+    }
     let begin = Instant::now();
     let source = rand::random();
     let (mut sequence, mut received) = (rand::random::<u16>(), 0_u32);
     let mut tick = tokio::time::interval(Duration::from_millis(20));
     let mut next_check = Duration::from_millis(2_500);
+    let mut heard = begin;
     while begin.elapsed().as_secs_f64() < flow.media_s {
         tokio::select! {
             _ = tick.tick() => {
-                let _ = socket.send(&rtp(sequence, source)).await;
-                sequence = sequence.wrapping_add(1);
+                let paused = flow.pause.is_some_and(|p| p.both && p.holds(begin.elapsed()));
+                let patient = flow.patience_s.is_none_or(|s| heard.elapsed().as_secs_f64() < s);
+                if !paused && patient {
+                    let _ = socket.send(&rtp(sequence, source)).await;
+                    sequence = sequence.wrapping_add(1);
+                }
                 if begin.elapsed() > next_check {
                     next_check += Duration::from_millis(2_500);
                     let _ = socket.send(&stun_request(&flow.service)).await;
                 }
             }
-            Ok(n) = socket.recv(&mut buffer) => received += u32::from(!is_stun(&buffer[..n])),
+            Ok(n) = socket.recv(&mut buffer) => if !is_stun(&buffer[..n]) {
+                received += 1;
+                heard = Instant::now();
+            },
         }
     }
     seen.steps.push(json!({"op": "media", "ok": received > 0, "packets": received, "s": round(begin.elapsed())}));
@@ -769,31 +823,75 @@ async fn call(flow: &Flow, seen: &mut Seen) -> Result<(), String> {
     }
 }
 
-async fn relay(server: SocketAddr, media_s: f64, muted: bool) -> io::Result<()> {
+/// Sends the hello again as RFC 6347 asks, section 4.2.4.1, from 400 ms on as calls do, and STUN beside it; whether it was answered.
+async fn shake(flow: &Flow, socket: &UdpSocket, seen: &mut Seen) -> bool {
+    let (at, mut wait) = (Instant::now(), 400);
+    let mut buffer = [0; 2_048];
+    let mut answered = false;
+    for turn in 0..6 {
+        let _ = socket.send(&dtls(1, turn)).await;
+        let _ = socket.send(&stun_request(&flow.service)).await;
+        let answer = async {
+            while !matches!(socket.recv(&mut buffer).await, Ok(n) if n > 13 && buffer[0] == 22) {}
+        };
+        answered = timeout(Duration::from_millis(wait), answer).await.is_ok();
+        if answered {
+            break;
+        }
+        wait *= 2;
+    }
+    seen.steps
+        .push(json!({"op": "dtls", "ok": answered, "s": round(at.elapsed())}));
+    answered
+}
+
+async fn relay(
+    server: SocketAddr,
+    media_s: f64,
+    muted: bool,
+    pause: Option<Pause>,
+    dtls_ms: Option<u64>,
+) -> io::Result<()> {
     let socket = udp(server)?;
     let mut buffer = [0; 2_048];
     // Peers whose media we answer: since when, the next number, our source.
     let mut peers: HashMap<SocketAddr, (Instant, u16, u32, Instant)> = HashMap::new();
     // Comfort noise: a packet every 400 ms.
     let mut tick = tokio::time::interval(Duration::from_millis(if muted { 400 } else { 20 }));
+    let mut hello = None;
+    let mut report = tokio::time::interval(Duration::from_secs(1));
     loop {
         tokio::select! {
             _ = tick.tick() => {
                 for (peer, (since, sequence, source, heard)) in &mut peers {
-                    if since.elapsed().as_secs_f64() < media_s && heard.elapsed() < Duration::from_secs(12) {
+                    let paused = pause.is_some_and(|p| p.holds(since.elapsed()));
+                    if !paused && since.elapsed().as_secs_f64() < media_s && heard.elapsed() < Duration::from_secs(12) {
                         let _ = socket.send_to(&rtp(*sequence, *source), *peer).await;
                         *sequence = sequence.wrapping_add(1);
                     }
                 }
             }
+            _ = report.tick(), if pause.is_some_and(|p| p.reports) => {
+                for (peer, (since, _, source, _)) in &peers {
+                    if since.elapsed().as_secs_f64() < media_s {
+                        let _ = socket.send_to(&rtcp(*source), *peer).await;
+                    }
+                }
+            }
             Ok((n, peer)) = socket.recv_from(&mut buffer) => {
                 let got = &buffer[..n];
-                if is_stun(got) {
+                if got.first() == Some(&22) {
+                    let since = hello.get_or_insert_with(Instant::now);
+                    if since.elapsed().as_millis() as u64 >= dtls_ms.unwrap_or(0) {
+                        let _ = socket.send_to(&dtls(2, 0), peer).await;
+                        peers.entry(peer).or_insert_with(|| (Instant::now(), rand::random(), rand::random(), Instant::now()));
+                    }
+                } else if is_stun(got) {
                     if let Some(answer) = stun_answer(got, peer) {
                         let _ = socket.send_to(&answer, peer).await;
                     }
                     // The far party speaks as soon as the relay is set up.
-                    if media_s > 0.0 {
+                    if media_s > 0.0 && dtls_ms.is_none() {
                         peers.entry(peer).or_insert_with(|| (Instant::now(), rand::random(), rand::random(), Instant::now())).3 = Instant::now();
                     }
                 } else if let Some(known) = peers.get_mut(&peer) {
@@ -968,8 +1066,9 @@ pub async fn servers(world: Arc<World>, restarts: Vec<Restart>) -> io::Result<()
                     .filter(|f| f.server == flow.server)
                     .map(|f| f.media_s)
                     .fold(0.0, f64::max);
-                let (server, muted) = (flow.server, flow.muted);
-                tokio::spawn(async move { relay(server, media, muted).await });
+                let (server, muted, pause, dtls) =
+                    (flow.server, flow.muted, flow.pause, flow.dtls_ms);
+                tokio::spawn(async move { relay(server, media, muted, pause, dtls).await });
             }
             Transport::Quic => {
                 let config = world

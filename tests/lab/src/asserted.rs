@@ -174,7 +174,16 @@ fn silenced(s: &Scenario, all: &[Told], hit: &[&Told], wrong: &mut Vec<String>) 
         }
     }
     for t in hit {
+        let first = t.done.first_drop_s.unwrap_or_default();
+        let after = || t.down().filter(|x| x.at > first + flight);
         match s.mechanism {
+            "media_ceased" if after().any(|x| x.is_media()) => {
+                wrong.push("media came through".into())
+            }
+            "media_ceased" if after().count() < 2 => wrong.push("STUN was not answered".into()),
+            "media_ceased" if t.down().filter(|x| x.is_media()).count() < 50 => {
+                wrong.push("there had been no media".into());
+            }
             "freeze_16k" => {
                 let delivered: usize = t.down().map(|x| x.v.payload()).sum();
                 if !(13_000..=24_000).contains(&delivered) {
@@ -313,9 +322,11 @@ fn slowed(s: &Scenario, hit: &[&Told], wrong: &mut Vec<String>) {
 }
 
 /// Flows of innocent scenarios that are meant to fail.
-const FAILS: [&str; 10] = [
+const FAILS: [&str; 12] = [
     "client_abort",
     "dead_host",
+    "icmp_expired",
+    "icmp_unreachable",
     "ice_pair_dead",
     "lb_idle_rst",
     "nat_idle_drop",
@@ -418,6 +429,8 @@ fn not_shown(t: &Told) -> Option<&'static str> {
         ),
         "lb_idle_rst" => needs(t.done.forged_to_client > 0, "not reset"),
         "nat_idle_drop" => needs(t.done.dropped_up >= 3, "not forgotten"),
+        "icmp_expired" | "icmp_unreachable" => needs(!t.ok(), "not refused"),
+        "icmp_too_big" => needs(t.done.dropped_up >= 1, "nothing was too big"),
         "dead_host" | "ice_pair_dead" => needs(t.down().next().is_none(), "somebody answered"),
         "tls_alert" => needs(!t.ok(), "not refused"),
         "half_close" => {
@@ -484,6 +497,14 @@ fn not_shown(t: &Told) -> Option<&'static str> {
             t.down().count() * 4 < t.up().count() && t.down().count() > 3,
             "the far party was not muted",
         ),
+        "call_hold" => {
+            // Seconds without media from the far party, though it answers.
+            let end = t.down().next_back().map_or(0.0, |x| x.at);
+            let media = t.down().filter(|x| x.is_media() && x.v.payload() > 60);
+            let times: Vec<f64> = media.map(|x| x.at).chain([end]).collect();
+            let longest = times.windows(2).map(|w| w[1] - w[0]).fold(0.0, f64::max);
+            needs(longest > 4.0, "nobody held")
+        }
         "happy_eyeballs" => needs(
             t.up().all(|x| x.v.payload() == 0) && t.up().any(|x| x.v.has(RST)),
             "the loser spoke",

@@ -119,6 +119,12 @@ pub enum Act {
         /// New flows to the same server are dropped for so long.
         residual: Option<Duration>,
     },
+    /// A call's media and its reports are dropped either way; its STUN passes.
+    DropMedia,
+    /// A call's DTLS is dropped either way; its STUN passes.
+    DropDtls,
+    /// What the client sends is dropped, and a router says so.
+    Refuse(Refusal),
     /// A token bucket a flow, or one for all the rule is about.
     Police {
         way: Way,
@@ -140,6 +146,34 @@ pub enum Act {
     Limit {
         most: usize,
     },
+}
+
+/// What a router says of a packet that it does not forward.
+#[derive(Clone, Copy, Debug)]
+pub enum Refusal {
+    /// A filter forbids the communication, or the host.
+    Prohibited,
+    HostProhibited,
+    /// No way to the host.
+    Unreachable,
+    /// Too many hops.
+    Expired,
+    /// Longer than so many bytes; shorter ones pass.
+    TooBig(usize),
+}
+
+impl Refusal {
+    fn about(self, packet: &[u8]) -> Option<Vec<u8>> {
+        let (four, six, mtu) = match self {
+            Self::Prohibited => ((3, 13), (1, 1), 0),
+            Self::HostProhibited => ((3, 10), (1, 1), 0),
+            Self::Unreachable => ((3, 1), (1, 3), 0),
+            Self::Expired => ((11, 0), (3, 0), 0),
+            Self::TooBig(most) if packet.len() > most => ((3, 4), (2, 0), most as u32),
+            Self::TooBig(_) => return None,
+        };
+        Some(packet::icmp_error(packet, four, six, mtu))
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -482,6 +516,31 @@ impl Censor {
                         armed.fired || armed.packets > *after
                     };
                     if due && (way == Way::Up && *up || way == Way::Down && *down) {
+                        verdict = Verdict::Drop("dpi");
+                    }
+                }
+                Act::Refuse(refusal) => {
+                    if way == Way::Up
+                        && let Some(error) = refusal.about(&bytes[..v.length])
+                    {
+                        verdict = Verdict::Drop("dpi");
+                        made.push(Made {
+                            way: Way::Down,
+                            bytes: error,
+                            at: now,
+                            at_server: false,
+                        });
+                    }
+                }
+                Act::DropDtls => {
+                    // RFC 7983: DTLS begins with 20 to 63
+                    if v.protocol == UDP && payload.first().is_some_and(|b| (20..64).contains(b)) {
+                        verdict = Verdict::Drop("dpi");
+                    }
+                }
+                Act::DropMedia => {
+                    // RFC 7983: what begins with 64 or more is no STUN
+                    if v.protocol == UDP && payload.first().is_some_and(|b| *b >= 0x40) {
                         verdict = Verdict::Drop("dpi");
                     }
                 }

@@ -141,6 +141,42 @@ pub fn is_icmp_error(b: &[u8]) -> bool {
     }
 }
 
+/// An ICMP error of a router about a packet: type and code of either IP version, and the MTU it tells where there is one (RFC 792, RFC 1191, RFC 4443).
+pub fn icmp_error(about: &[u8], four: (u8, u8), six: (u8, u8), mtu: u32) -> Vec<u8> {
+    let (to, _) = addresses(about);
+    let quoted = &about[..about.len().min(if to.is_ipv4() { 68 } else { 576 })];
+    let (kind, code) = if to.is_ipv4() { four } else { six };
+    let mut body = vec![kind, code, 0, 0];
+    body.extend_from_slice(&mtu.to_be_bytes());
+    body.extend_from_slice(quoted);
+    let mut b = Vec::new();
+    match to {
+        IpAddr::V4(to) => {
+            b.extend_from_slice(&[0x45, 0xc0]);
+            b.extend_from_slice(&((20 + body.len()) as u16).to_be_bytes());
+            b.extend_from_slice(&[0, 0, 0, 0, 64, 1, 0, 0, 100, 64, 9, 1]);
+            b.extend_from_slice(&to.octets());
+            let header = fold(sum(&b, 0));
+            b[10..12].copy_from_slice(&header.to_be_bytes());
+            let check = fold(sum(&body, 0));
+            body[2..4].copy_from_slice(&check.to_be_bytes());
+        }
+        IpAddr::V6(to) => {
+            b.extend_from_slice(&[0x60, 0, 0, 0]);
+            b.extend_from_slice(&(body.len() as u16).to_be_bytes());
+            b.extend_from_slice(&[58, 64]);
+            let router = Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 1);
+            b.extend_from_slice(&router.octets());
+            b.extend_from_slice(&to.octets());
+            let pseudo = sum(&b[8..40], 58 + body.len() as u32);
+            let check = fold(sum(&body, pseudo));
+            body[2..4].copy_from_slice(&check.to_be_bytes());
+        }
+    }
+    b.extend_from_slice(&body);
+    b
+}
+
 fn sum(bytes: &[u8], mut total: u32) -> u32 {
     for pair in bytes.chunks(2) {
         total += u32::from(pair[0]) << 8 | pair.get(1).map_or(0, |&x| u32::from(x));

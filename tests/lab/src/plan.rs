@@ -182,6 +182,12 @@ pub struct Flow {
     pub gives_up: bool,
     /// The far party of the call sends a packet now and then.
     pub muted: bool,
+    /// The call's media pauses for a while, or from some moment on; its STUN goes on.
+    pub pause: Option<Pause>,
+    /// The call's keys are agreed on by DTLS before any media; the far party answers so many milliseconds after the first hello.
+    pub dtls_ms: Option<u64>,
+    /// The client sends media no longer than so many seconds after it last heard some.
+    pub patience_s: Option<f64>,
     /// The server's program takes the connection so much later than its kernel does.
     pub slow_hello_ms: u64,
 }
@@ -189,6 +195,23 @@ pub struct Flow {
 impl Flow {
     pub fn client_ip(&self) -> IpAddr {
         self.client.ip()
+    }
+}
+
+/// Who stops sending media, from when until when, in seconds since the call began.
+#[derive(Clone, Copy, Debug)]
+pub struct Pause {
+    pub from_s: f64,
+    pub to_s: f64,
+    /// The client stops, too.
+    pub both: bool,
+    /// The far party goes on reporting what it receives (RTCP, RFC 3550).
+    pub reports: bool,
+}
+
+impl Pause {
+    pub fn holds(self, since: Duration) -> bool {
+        (self.from_s..self.to_s).contains(&since.as_secs_f64())
     }
 }
 

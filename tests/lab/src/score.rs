@@ -39,8 +39,11 @@ fn names(mechanism: &str) -> &'static [&'static str] {
         "packet_budget" => &["stalled_after_bytes", "delayed_drop"],
         "list_update" => &["endpoint_killed"],
         "midstream_residual" => &["endpoint_killed", "delayed_drop", "stalled_after_bytes"],
-        "media_drop_both" | "media_drop_down" | "stun_drop" => &["media_unanswered"],
+        "dtls_drop" | "media_ceased" | "media_drop_both" | "media_drop_down" | "stun_drop" => {
+            &["media_unanswered"]
+        }
         "quic_initial_drop" => &["quic_initial_unanswered"],
+        "icmp_prohibited" => &["quic_initial_unanswered", "syn_unanswered"],
         "residual_syn_drop" | "syn_drop_ip" | "synack_drop_ip" => &["syn_unanswered"],
         "policer_down"
         | "policer_up"

@@ -166,6 +166,14 @@ pub struct Sight {
     pub forged: bool,
     pub v: View,
     alien_clock: bool,
+    stun: bool,
+}
+
+impl Sight {
+    /// Media or its reports (RFC 7983: what begins with 0 to 3 is STUN).
+    pub fn is_media(&self) -> bool {
+        self.v.protocol == UDP && !self.stun
+    }
 }
 
 pub fn sights(
@@ -196,6 +204,7 @@ pub fn sights(
                 at: record.at.as_secs_f64(),
                 way: record.way,
                 forged: record.forged,
+                stun: (record.bytes.get(v.payload_at)).is_some_and(|b| *b < 4),
                 v,
                 alien_clock,
             });
@@ -313,7 +322,11 @@ fn decidable(
             seen.iter().filter(|x| x.way == Way::Up).count() >= 5
                 && (vantage == Client || direction == Some("down"))
         }
-        "media_drop_both" | "media_drop_down" => vantage == Client,
+        "media_drop_both" | "media_drop_down" | "dtls_drop" | "icmp_prohibited" => {
+            vantage == Client
+        }
+        // Who stops at once when the far party is gone leaves nothing to judge by.
+        "media_ceased" => vantage == Client && media_alone_s(seen) >= 6.0,
         "quic_initial_drop" | "quic_behind_initial_drop" => {
             vantage == Client && seen.iter().filter(|x| x.way == Way::Up).count() >= 3
         }
@@ -342,6 +355,17 @@ fn decidable(
         "random_drop_low" => dropped >= 15,
         _ => false,
     }
+}
+
+/// For how long the client goes on sending what is no STUN after it last heard such a thing.
+fn media_alone_s(seen: &[Sight]) -> f64 {
+    let last = |way| {
+        seen.iter()
+            .filter(|x| x.way == way && x.is_media())
+            .map(|x| x.at)
+            .fold(0.0, f64::max)
+    };
+    last(Way::Up) - last(Way::Down)
 }
 
 /// Whether a file tells whose flow number `n` is: its own first words, those of another flow to the same address, or the address.

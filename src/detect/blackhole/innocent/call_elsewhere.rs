@@ -5,7 +5,7 @@ use crate::detect::rule::{About, Reading};
 use crate::facts::{CaptureFacts, FlowFacts};
 
 pub(in crate::detect) const ABOUT: About = About {
-    measures: "other UDP flows of the client to the same service (to any where none is known) with datagrams both ways within a minute, ports 53, 123, 443, 853 and 5353 left out",
+    measures: "other UDP flows of the client to the same service (to any where none is known) with datagrams both ways within a minute, ports 53, 123, 443, 853 and 5353 left out; where media ceased, those of the service or of the client's port with 50 datagrams of the far side that were heard meanwhile",
     why: "ICE tries many pairs and keeps one (RFC 8445); those to a peer behind a NAT stay unanswered",
     innocent: &[],
     blind_to: "calls of which only one flow is in the capture",
@@ -18,6 +18,9 @@ pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Rea
     let Some(case) = Case::of(flow, around) else {
         return Reading::Blind(NO_CASE);
     };
+    if matches!(case.stage, Stage::Dtls | Stage::Ceased) {
+        return moved(&case, around);
+    }
     if case.stage != Stage::Stun {
         return Reading::Blind(
             "no unanswered pair; who still sends media has not moved to another",
@@ -41,6 +44,29 @@ pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Rea
         running as u32,
         case.frames(),
         format!("{running} other flows of a call were answered"),
+    )
+}
+
+/// Flows of the same service over which media came while it is missing here: the far party speaks over another pair.
+fn moved(case: &Case<'_>, around: &CaptureFacts) -> Reading {
+    /// A second of media at the usual pace; STUN alone stays below.
+    const PACKETS: u32 = 50;
+    let own = &case.flow.summary;
+    let speaking = case
+        .others(around)
+        .into_iter()
+        .filter(|other| {
+            other.key.protocol == crate::types::Protocol::Udp
+                && !matches!(other.key.b.port, 53 | 443 | 853 | 123 | 5353)
+                && (own.service == 0 || other.service == own.service || other.key.a == own.key.a)
+                && other.tally(case.silent()).packets >= PACKETS
+                && other.side_heard_between(case.silent(), case.since, case.until)
+        })
+        .count();
+    Reading::measured(
+        speaking as u32,
+        case.frames(),
+        format!("{speaking} other flows of the call carried media meanwhile"),
     )
 }
 

@@ -141,6 +141,40 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
         );
     }
 
+    for (k, refusal) in [
+        (1, Refusal::Prohibited),
+        (2, Refusal::HostProhibited),
+        (3, Refusal::Prohibited),
+    ] {
+        let mut kit = Kit::new("bh_icmp", k, seed);
+        let service = kit.messenger();
+        if k == 3 {
+            for n in 0..3 {
+                let mut flow = kit.flow(service, Transport::Quic, 0.5 + 1.5 * f64::from(n));
+                flow.steps = vec![step("down", 200, 40_000)];
+                flow.connect_timeout = Duration::from_secs(6);
+                kit.target(flow);
+            }
+        } else {
+            sessions(&mut kit, service, k == 1, 3, 1.7, 8.0);
+        }
+        kit.controls(3, 12.0);
+        all.push(
+            scenario(
+                kit,
+                "A filter on the way forbids the messenger's addresses, and says so by ICMP.",
+            )
+            .guilty(
+                "blackhole",
+                "icmp_prohibited",
+                "up",
+                When::Syn,
+                Act::Refuse(refusal),
+            )
+            .from("RFC 1812, section 5.2.7.1; B-ICMP"),
+        );
+    }
+
     // Freezes: a download that stops.
     let freeze = |family: &str,
                   k: usize,

@@ -587,6 +587,120 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
         s.set_loss([0.01, 0.0, 0.02][k - 1]);
         all.push(s);
     }
+    for (k, refusal, what) in [
+        (1, Refusal::Unreachable, "icmp_unreachable"),
+        (2, Refusal::Expired, "icmp_expired"),
+        (3, Refusal::TooBig(1_280), "icmp_too_big"),
+    ] {
+        let mut kit = Kit::new("ng_icmp", k, seed);
+        let service = kit.messenger();
+        for n in 0..3 {
+            let transport = kit.tls();
+            let mut flow = kit.flow(service, transport, 0.4 + 0.7 * f64::from(n));
+            flow.steps = vec![step("up", 30_000, 400), step("echo", 300, 900)];
+            flow.connect_timeout = Duration::from_secs(9);
+            flow.innocent = what;
+            kit.flows.push(flow);
+        }
+        let addresses = kit.flows.iter().map(|f| f.server.ip()).collect();
+        kit.controls(2, 11.0);
+        let mut s = scenario(kit, "A router has no way to the host, forwards in circles, or finds packets too big, and says so by ICMP.")
+            .innocent("icmp");
+        let mut rule = Rule::new(Who::Address(addresses), When::Syn, Act::Refuse(refusal));
+        rule.hostile = false;
+        s.rules.push(rule);
+        all.push(s);
+    }
+    for k in 1..=4 {
+        let mut kit = Kit::new("ng_call_hold", k, seed);
+        let service = ["whatsapp", "signal", "telegram", "whatsapp"][k - 1];
+        calls(&mut kit, service, 2, 16.0);
+        // The far party holds: it sends only reports. Both hold: nothing but STUN, for a while or to the end.
+        let (to_s, both) = [(30.0, false), (11.0, true), (30.0, true), (12.0, false)][k - 1];
+        for f in &mut kit.flows {
+            f.target = false;
+            f.pause = Some(Pause {
+                from_s: 4.0,
+                to_s,
+                both,
+                reports: !both,
+            });
+        }
+        kit.flows[0].innocent = "call_hold";
+        signalling(&mut kit, service, 17.0);
+        kit.controls(2, 17.0);
+        all.push(
+            scenario(
+                kit,
+                "A call is put on hold: media pauses, STUN and signalling go on.",
+            )
+            .innocent("call"),
+        );
+    }
+    for k in 1..=3 {
+        let mut kit = Kit::new("ng_call_dtls", k, seed);
+        let service = ["signal", "whatsapp", "telegram"][k - 1];
+        calls(&mut kit, service, 2, 8.0);
+        // The far party takes its time: its telephone rings.
+        kit.flows[0].dtls_ms = Some([0, 1_000, 2_500][k - 1]);
+        for f in &mut kit.flows {
+            f.target = false;
+        }
+        signalling(&mut kit, service, 14.0);
+        kit.controls(2, 14.0);
+        all.push(scenario(kit, "A call that agrees on its keys by DTLS, at once or when the far party has answered.").innocent("call"));
+    }
+    for k in 1..=3 {
+        let mut kit = Kit::new("ng_call_end", k, seed);
+        let service = ["telegram", "whatsapp", "signal"][k - 1];
+        let seconds = [5.0, 7.0, 6.0][k - 1];
+        calls(&mut kit, service, 2, seconds);
+        for f in &mut kit.flows {
+            f.target = false;
+        }
+        // The one who is hung up on learns it from the signalling, which takes its time; its media goes on until then.
+        kit.flows[0].pause = Some(Pause {
+            from_s: seconds - [0.0, 1.5, 3.0][k - 1],
+            to_s: 60.0,
+            both: false,
+            reports: false,
+        });
+        signalling(&mut kit, service, seconds + 9.0);
+        kit.controls(2, seconds + 9.0);
+        all.push(
+            scenario(
+                kit,
+                "A call ends: the far party stops, then the client; the signalling goes on.",
+            )
+            .innocent("call"),
+        );
+    }
+    for k in 1..=3 {
+        let mut kit = Kit::new("ng_call_switch", k, seed);
+        let service = ["signal", "telegram", "whatsapp"][k - 1];
+        calls(&mut kit, service, 2, 12.0);
+        // The far party speaks over the second relay from the fifth second on; the client follows at once, or goes on at both for a while.
+        kit.flows[0].pause = Some(Pause {
+            from_s: 4.5,
+            to_s: 60.0,
+            both: k == 1,
+            reports: false,
+        });
+        kit.flows[1].media_s = 10.0;
+        kit.flows[1].start = Duration::from_secs_f64(5.0);
+        for f in &mut kit.flows {
+            f.target = false;
+        }
+        signalling(&mut kit, service, 16.0);
+        kit.controls(2, 16.0);
+        all.push(
+            scenario(
+                kit,
+                "A call moves to another relay; the pair that it leaves is kept alive.",
+            )
+            .innocent("call"),
+        );
+    }
     for k in 1..=3 {
         let mut kit = Kit::new("ng_far", k, seed);
         mixed(&mut kit, 5, 5.0, 100_000);

@@ -25,6 +25,46 @@ pub(super) fn all(seed: u64, all: &mut Vec<Scenario>) {
                 .from("zapret-openwrt 377; August 2025 reports"),
         );
     }
+    for k in 1..=3 {
+        let mut kit = Kit::new("bh_dtls", k, seed);
+        let service = ["telegram", "signal", "whatsapp"][k - 1];
+        calls(&mut kit, service, 2, 9.0);
+        kit.flows[0].dtls_ms = Some(0);
+        let relay = kit.flows[0].server.ip();
+        signalling(&mut kit, service, 15.0);
+        kit.controls(2, 15.0);
+        let mut s = scenario(
+            kit,
+            "A call's DTLS hello is recognised and dropped; its STUN is answered.",
+        )
+        .guilty("blackhole", "dtls_drop", "both", When::Syn, Act::DropDtls)
+        .from("net4people 603; weron 5");
+        s.rules[0].who = Who::Address(vec![relay]);
+        all.push(s);
+    }
+    // The relay, the signalling and the client's other flows live on: what is dropped is the media alone, from some second of the call on.
+    for (k, seconds) in [(1, 4.0), (2, 6.5), (3, 9.0)] {
+        let mut kit = Kit::new("bh_media_ceased", k, seed);
+        let service = ["signal", "whatsapp", "telegram"][k - 1];
+        calls(&mut kit, service, 2, seconds + 14.0);
+        // One client in three falls silent when it has heard nothing for some seconds.
+        kit.flows[0].patience_s = (k == 2).then_some(8.0);
+        let relay = kit.flows[0].server.ip();
+        signalling(&mut kit, service, seconds + 16.0);
+        control_call(&mut kit, seconds + 12.0);
+        kit.controls(2, seconds + 16.0);
+        let mut s = scenario(kit, "The media of a call is dropped both ways from some second on; its STUN is answered, its signalling goes on.")
+            .guilty(
+                "blackhole",
+                "media_ceased",
+                "both",
+                When::At(Duration::from_secs_f64(seconds)),
+                Act::DropMedia,
+            )
+            .from("August 2025 reports; dpich");
+        s.rules[0].who = Who::Address(vec![relay]);
+        all.push(s);
+    }
     for (k, (mechanism, down_only)) in [
         ("media_drop_both", false),
         ("media_drop_down", true),

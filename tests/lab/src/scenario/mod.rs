@@ -18,11 +18,11 @@ use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 
 use crate::censor::{
-    Act, FORGED_FIN, FORGED_FIN_PUSH, Forgery, HopLimit, IpId, Rule, Way, When, Who,
+    Act, FORGED_FIN, FORGED_FIN_PUSH, Forgery, HopLimit, IpId, Refusal, Rule, Way, When, Who,
 };
 use crate::packet::{ACK, RST};
 use crate::path::{Rebind, Stretch, Way4};
-use crate::plan::{After, Flow, Hello, Leave, Restart, Step, Transport, step};
+use crate::plan::{After, Flow, Hello, Leave, Pause, Restart, Step, Transport, step};
 
 /// How a written file differs from what passed.
 #[derive(Clone, Debug, Default)]
@@ -296,6 +296,9 @@ impl Kit {
             notes: "",
             gives_up: false,
             muted: false,
+            pause: None,
+            patience_s: None,
+            dtls_ms: None,
             slow_hello_ms: 0,
         }
     }
@@ -637,6 +640,15 @@ fn calls(kit: &mut Kit, service: &str, relays: usize, media_s: f64) {
         }
         kit.target(flow);
     }
+}
+
+/// The connection over which the messenger's app says how the call goes.
+fn signalling(kit: &mut Kit, service: &str, seconds: f64) {
+    let transport = kit.native(service);
+    let mut flow = kit.flow(service, transport, 0.2);
+    flow.innocent = "signalling";
+    flow.steps = kit.chat(seconds);
+    kit.flows.push(flow);
 }
 
 /// A call over another provider that works.
