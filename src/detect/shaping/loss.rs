@@ -17,7 +17,7 @@ pub(in crate::detect) struct Pool {
     pub(in crate::detect) lost: u64,
     /// Of these, how many are known by nothing but a gap in RTP numbers.
     pub(in crate::detect) gaps: u64,
-    /// Packets that came out of order.
+    /// Packets that came out of order, and repeats of packets that turned out to have been only late.
     pub(in crate::detect) reordered: u64,
     /// Packets of the controls.
     pub(in crate::detect) control_sent: u64,
@@ -36,6 +36,8 @@ pub(in crate::detect) struct Pool {
 pub(in crate::detect) struct Places {
     /// Losses.
     pub(in crate::detect) lost: u64,
+    /// Repeats of packets that had only been late.
+    pub(in crate::detect) late: u64,
     /// When each run of them began, in nanoseconds since the epoch.
     pub(in crate::detect) moments: Vec<i64>,
 }
@@ -44,7 +46,10 @@ impl Places {
     /// Those of one direction of `flow`; none where its packets are not known.
     pub(in crate::detect) fn of(flow: &FlowFacts, direction: Direction) -> Option<Self> {
         let ledger = Ledger::of(flow, direction)?;
-        let mut places = Self::default();
+        let mut places = Self {
+            late: u64::from(ledger.late),
+            ..Self::default()
+        };
         let mut passed = true;
         for sent in &ledger.sent {
             if sent.lost {
@@ -72,6 +77,9 @@ impl Pool {
             pool.gaps = pool.lost;
         }
         pool.reordered = u64::from(flow.detail.side(direction).reordered);
+        if flow.summary.tally(direction).retransmitted > 0 {
+            pool.reordered += Places::of(flow, direction).map_or(0, |places| places.late);
+        }
         (pool.control_sent, pool.control_lost) =
             controls(&flow.summary, direction, &[], around, &[]);
         pool

@@ -403,6 +403,7 @@ fn random_drop(
             if let Some(places) = Places::of(flow, *way) {
                 pool.placed.0 += places.lost;
                 pool.placed.1 += places.moments.len() as u64;
+                pool.reordered += places.late;
                 moments.extend(places.moments);
             }
         }
