@@ -289,7 +289,14 @@ pub(super) fn beside(flows: &[FlowFacts]) -> Case<'_> {
     let around = around(flows);
     let mut case = alone(flow);
     let span = (flow.summary.first.0, flow.summary.last.0);
-    case.controls = Controls::of(flow, Direction::Down, span, flows, &around);
+    case.controls = Controls::of(
+        flow,
+        Direction::Down,
+        span,
+        case.queue.as_ref(),
+        flows,
+        &around,
+    );
     case.pool = Pool::of(flow, Direction::Down, &around);
     case
 }
