@@ -44,8 +44,8 @@ struct SketchSide {
     recent: Recent,
     /// One past the highest number sent.
     high: Option<Seq>,
-    /// When a gap in the stream was last opened.
-    gap: Option<Timestamp>,
+    /// When a gap in the stream was last opened, and the time stamp of the segment that opened it.
+    gap: Option<(Timestamp, Option<u32>)>,
     /// A segment on its way: its end, and when it passed.
     timed: Option<(Seq, Timestamp)>,
     fin: Option<Seq>,
@@ -219,7 +219,7 @@ impl Sketch {
         };
         if end.after(high) {
             if record.seq.after(high) {
-                own.gap = Some(record.time);
+                own.gap = Some((record.time, record.timestamps().map(|stamps| stamps.0)));
             }
             own.high = Some(end);
             own.timed = own.timed.or(Some((end, record.time)));
@@ -230,8 +230,13 @@ impl Sketch {
             return false;
         }
         own.timed = None;
-        own.gap
-            .is_none_or(|opened| record.time.since(opened) >= LATE)
+        own.gap.is_none_or(|(opened, stamp)| {
+            // what was sent before the segment behind the gap was overtaken by it
+            let overtaken = stamp
+                .zip(record.timestamps())
+                .is_some_and(|(opener, own)| opener.wrapping_sub(own.0).cast_signed() > 0);
+            record.time.since(opened) >= LATE && !overtaken
+        })
     }
 
     pub(super) const fn finish(self) -> Outline {
@@ -251,6 +256,25 @@ mod tests {
 
     /// A segment of `side` at `millis`.
     fn record(side: Side, millis: i64, flags: u8, seq: u32, ack: u32, payload: &[u8]) -> Record {
+        segment(side, millis, flags, (seq, ack), &[], payload)
+    }
+
+    /// A segment of side B at `millis`, with payload and time stamps.
+    fn stamped(millis: i64, seq: u32, stamps: (u32, u32)) -> Record {
+        let mut options = vec![1, 1, 8, 10];
+        options.extend(stamps.0.to_be_bytes());
+        options.extend(stamps.1.to_be_bytes());
+        segment(Side::B, millis, 0x18, (seq, 101), &options, &[7; 100])
+    }
+
+    fn segment(
+        side: Side,
+        millis: i64,
+        flags: u8,
+        (seq, ack): (u32, u32),
+        options: &[u8],
+        payload: &[u8],
+    ) -> Record {
         let end = |last, port| Endpoint {
             address: Address::v4([192, 0, 2, last]),
             port,
@@ -275,7 +299,7 @@ mod tests {
                 ack: Seq(ack),
                 flags,
                 window: 1_000,
-                options: &[],
+                options,
             }),
         };
         let time = Timestamp(millis * 1_000_000);
@@ -297,6 +321,38 @@ mod tests {
             tracker.absorb(record);
         }
         (sketch.finish(), tracker.finish().0)
+    }
+
+    /// Repeats, and packets out of order, that side B's stream shows when its second segment comes at `millis` with `stamps`.
+    fn second(millis: i64, stamps: (u32, u32)) -> (u32, u32) {
+        let mut packets = vec![
+            record(Side::A, 0, 0x02, 100, 0, b""),
+            record(Side::B, 40, 0x12, 900, 101, b""),
+            record(Side::A, 41, 0x10, 101, 901, b""),
+            stamped(80, 901, (1000, 50)),
+            stamped(82, 1101, (1002, 50)),
+            stamped(millis, 1001, stamps),
+        ];
+        packets.push(record(Side::A, millis + 1, 0x10, 101, 1201, b""));
+        let (brief, full) = both(&packets);
+        assert_eq!(brief.tallies, full.tallies);
+        let mut tracker = Tracker::new(Protocol::Tcp, Timestamp(0), false);
+        for record in &packets {
+            tracker.absorb(record);
+        }
+        let reordered = tracker.finish().1.sides.b.reordered;
+        (full.tallies.b.retransmitted, reordered)
+    }
+
+    #[test]
+    fn what_was_sent_before_the_packet_that_overtook_it_was_never_lost() {
+        // the hole stands for longer than a round trip, but its filling was stamped first
+        assert_eq!(second(145, (1001, 50)), (0, 1));
+    }
+
+    #[test]
+    fn what_is_stamped_anew_was_sent_again() {
+        assert_eq!(second(145, (1063, 90)), (1, 0));
     }
 
     #[test]

@@ -314,6 +314,7 @@ impl Tracker {
             _ => EventKind::Ack,
         };
         if transfer.events.len() < MAX_EVENTS {
+            let (tsval, tsecr) = record.timestamps().unwrap_or_default();
             transfer.events.push(Event {
                 time: record.time,
                 frame: record.frame(),
@@ -321,7 +322,8 @@ impl Tracker {
                 ack: fact.ack as u32,
                 payload: record.payload(),
                 ip_length: record.ip_length(),
-                tsval: record.timestamps().map_or(0, |(value, _)| value),
+                tsval,
+                tsecr,
                 window: record.window,
                 up: side == Side::A,
                 dsack: record.dsack(),

@@ -51,6 +51,8 @@ pub struct Event {
     pub ip_length: u32,
     /// TCP: TSval of its time stamps (RFC 7323), 0 without the option: against `time` it shows how the one-way delay grows.
     pub tsval: u32,
+    /// TCP: TSecr, 0 without the option: which transmission an acknowledgement answers.
+    pub tsecr: u32,
     /// Window as sent, not scaled.
     pub window: u16,
     /// Up or down.
@@ -60,6 +62,11 @@ pub struct Event {
     /// What it did.
     pub kind: EventKind,
 }
+
+const _: () = assert!(
+    size_of::<Event>() == 48,
+    "a transfer may hold thousands of them"
+);
 
 impl Event {
     /// Which way it went.

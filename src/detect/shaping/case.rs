@@ -81,7 +81,14 @@ impl<'a> Case<'a> {
             (Some(first), Some(last)) => (first.time, last.time),
             _ => (self.flow.summary.first.0, self.flow.summary.last.0),
         };
-        self.controls = Controls::of(self.flow, self.direction, span, flows, around);
+        self.controls = Controls::of(
+            self.flow,
+            self.direction,
+            span,
+            self.queue.as_ref(),
+            flows,
+            around,
+        );
     }
 
     /// The rate of the limit in bytes per second: the bucket's where losses fit one, else the queue's.

@@ -7,7 +7,7 @@ use crate::types::{Direction, Protocol};
 
 use super::ledger::Ledger;
 use super::loss;
-use super::queue;
+use super::queue::{self, Queue};
 
 /// A flow of another service, measured for comparison.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -26,6 +26,10 @@ pub(in crate::detect) struct Control {
     pub(in crate::detect) wait: Option<f64>,
     /// Bytes per second at which that queue was served.
     pub(in crate::detect) served: f64,
+    /// From its first packet to its last, in nanoseconds since the epoch.
+    pub(in crate::detect) span: (i64, i64),
+    /// The least round trip that it had, in seconds.
+    pub(in crate::detect) rtt: Option<f64>,
 }
 
 /// All that is known of the surroundings of one limited flow.
@@ -33,6 +37,9 @@ pub(in crate::detect) struct Control {
 pub(in crate::detect) struct Controls {
     /// Flows of the same client to other services within a minute, in the same direction.
     pub(in crate::detect) flows: Vec<Control>,
+    /// By how much more than other flows those waited all their life that lived while the limit was felt, in seconds as a median; none where they did not, or
+    /// there were too few.
+    pub(in crate::detect) waited: Option<f64>,
 }
 
 /// How far apart in time two flows may lie and still be compared, in nanoseconds: the same minute.
@@ -45,11 +52,12 @@ const CLOSELY: usize = 8;
 const ENOUGH: u64 = 32 * 1024;
 
 impl Controls {
-    /// The controls of `flow`, which was limited from `start` to `end` (nanoseconds since the epoch).
+    /// The controls of `flow`, which went on from `start` to `end` (nanoseconds since the epoch) and waited in the queue `stood`.
     pub(in crate::detect) fn of(
         flow: &FlowFacts,
         direction: Direction,
         (start, end): (i64, i64),
+        stood: Option<&Queue>,
         flows: &[FlowFacts],
         around: &CaptureFacts,
     ) -> Self {
@@ -98,7 +106,15 @@ impl Controls {
                 control.served = queue.map_or(0.0, |queue| queue.rate);
             }
         }
-        Self { flows: controls }
+        let waited = stood.and_then(|stood| waited(&controls, own, stood, end));
+        if let (Some(_), Some(stood)) = (waited, stood) {
+            // the line itself was slow then: what was fast before or after says nothing
+            controls.retain(|control| control.span.0 <= end && control.span.1 >= stood.onset);
+        }
+        Self {
+            flows: controls,
+            waited,
+        }
     }
 
     /// The fastest of those that moved at least `bytes`.
@@ -115,6 +131,38 @@ impl Controls {
             (sum.0 + control.packets, sum.1 + control.lost)
         })
     }
+}
+
+/// By how much the controls that lived while `stood` stood had longer round trips than the flows before and after, as a median in seconds.
+///
+/// A flow that finds the queue when it opens and leaves it standing knows nothing of a shorter path, so only others tell. Servers lie at different distances;
+/// nearly all of those that chance puts at that time do not lie a tenth of a second, and twice as far, behind the others.
+fn waited(controls: &[Control], own: &Summary, stood: &Queue, end: i64) -> Option<f64> {
+    /// Least difference, in seconds, and times.
+    const FARTHER: (f64, f64) = (0.1, 2.0);
+    let is_inside = |control: &&Control| {
+        control.span.0 >= stood.onset && control.span.1 <= end.saturating_add(WINDOW)
+    };
+    let trips = |inside: bool| -> Vec<f64> {
+        (controls.iter())
+            .filter(|control| is_inside(control) == inside)
+            .filter_map(|control| control.rtt)
+            .collect()
+    };
+    let mut usual = trips(false);
+    usual.extend(own.rtt_ms().map(|rtt| f64::from(rtt) / 1e3));
+    usual.sort_by(f64::total_cmp);
+    let usual = usual.get(usual.len() / 2).copied()?;
+    let inside = trips(true);
+    let mut longer: Vec<f64> = (inside.iter())
+        .filter(|rtt| **rtt >= FARTHER.1 * usual)
+        .map(|rtt| rtt - usual)
+        .filter(|more| *more >= f64::max(FARTHER.0, stood.wait / 2.0))
+        .collect();
+    longer.sort_by(f64::total_cmp);
+    (longer.len() >= 2 && 3 * longer.len() >= 2 * inside.len())
+        .then(|| longer.get(longer.len() / 2).copied())
+        .flatten()
 }
 
 /// Whether the other flow belongs to something else, so that a limit on this service would not touch it.
@@ -138,6 +186,8 @@ fn plain(index: u32, other: &Summary, direction: Direction, flows: &[FlowFacts])
         lost,
         wait: None,
         served: 0.0,
+        span: (other.first.0, other.last.0),
+        rtt: other.rtt_ms().map(|rtt| f64::from(rtt) / 1e3),
     }
 }
 

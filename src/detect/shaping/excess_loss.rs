@@ -17,7 +17,7 @@ pub(in crate::detect) fn read(case: &Case<'_>) -> Reading {
         return Reading::Blind("too few packets of other services to compare with");
     }
     Reading::measured(
-        loss::least_excess(pool),
+        loss::least_excess(&pool.independent()),
         case.lost_frames(),
         format!(
             "{} of {} packets lost ({:.1} %), {} of {} in the controls ({:.1} %)",

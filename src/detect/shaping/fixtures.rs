@@ -104,6 +104,7 @@ pub(super) fn download(at: At, middlebox: Middlebox, segments: u32) -> FlowFacts
                 payload: SEGMENT,
                 ip_length: WIRE,
                 tsval: ((now + place as i64 * 300_000 - START) / 1_000_000 + 1) as u32,
+                tsecr: 0,
                 window: 500,
                 up: false,
                 dsack: false,
@@ -148,6 +149,7 @@ pub(super) fn download(at: At, middlebox: Middlebox, segments: u32) -> FlowFacts
                     payload: 0,
                     ip_length: 52,
                     tsval: 1,
+                    tsecr: 0,
                     window: 500,
                     up: true,
                     dsack: false,
@@ -287,7 +289,14 @@ pub(super) fn beside(flows: &[FlowFacts]) -> Case<'_> {
     let around = around(flows);
     let mut case = alone(flow);
     let span = (flow.summary.first.0, flow.summary.last.0);
-    case.controls = Controls::of(flow, Direction::Down, span, flows, &around);
+    case.controls = Controls::of(
+        flow,
+        Direction::Down,
+        span,
+        case.queue.as_ref(),
+        flows,
+        &around,
+    );
     case.pool = Pool::of(flow, Direction::Down, &around);
     case
 }

@@ -5,9 +5,9 @@ use super::loss;
 use crate::detect::rule::{About, Reading};
 
 pub(in crate::detect) const ABOUT: About = About {
-    measures: "negated decimal logarithm of the chance of so uneven losses if both lost alike (Fisher's exact test)",
+    measures: "negated decimal logarithm of the chance of so uneven losses if both lost alike (Fisher's exact test), with runs of losses that chance does not make counted once",
     why: "few packets make any ratio; the exact test says how much they prove",
-    innocent: &["losses that come in bursts count as many and are one"],
+    innocent: &["an outage of this path alone"],
     blind_to: "captures without other traffic of the client",
 };
 
@@ -16,11 +16,16 @@ pub(in crate::detect) fn read(case: &Case<'_>) -> Reading {
     if pool.control_sent < loss::FEWEST_CONTROL_PACKETS {
         return Reading::Blind("too few packets of other services to compare with");
     }
-    let improbability = loss::improbability(pool);
+    let improbability = loss::improbability(&pool.independent());
+    let together = if pool.is_clustered() {
+        "; losses that followed each other count once"
+    } else {
+        ""
+    };
     Reading::measured(
         improbability,
         [],
-        format!("by chance once in 10^{improbability:.1}"),
+        format!("by chance once in 10^{improbability:.1}{together}"),
     )
 }
 

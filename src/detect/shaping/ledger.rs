@@ -6,7 +6,7 @@
 //! tail of a window into the round trip after it and lost a third of the agreement on receiver-side captures.)
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::facts::{Event, EventKind, FlowFacts, Role};
 use crate::types::{Direction, Frame, Protocol};
@@ -50,8 +50,12 @@ pub(in crate::detect) struct Ledger {
     pub(in crate::detect) after: Vec<Delay>,
     /// From the sender to the capture point by the sender's time stamps: grows with a queue before the capture point.
     pub(in crate::detect) before: Vec<Delay>,
-    /// Retransmissions that the receiver called needless (DSACK, RFC 2883).
+    /// Retransmissions that were needless, since what they repeat had only been late: the receiver said so (DSACK, RFC 2883), or acknowledged it before it can
+    /// have had them (Eifel, RFC 3522).
     pub(in crate::detect) needless: u32,
+    /// Of these, those whose first copy was late: its acknowledgement came before that of the repeat could. A repeat that is only reported as a duplicate may
+    /// have been sent because an acknowledgement was lost.
+    pub(in crate::detect) late: u32,
     /// Packets that came out of order.
     pub(in crate::detect) reordered: u32,
     /// Whether packets came after the last that is known.
@@ -73,6 +77,7 @@ fn course(flow: &FlowFacts) -> Option<(Cow<'_, [Event]>, bool)> {
         .filter(|packet| !packet.is_syn() && !packet.is_syn_ack() && !packet.is_rst())
         .filter_map(|packet| {
             let data = packet.payload > 0;
+            let (tsval, tsecr) = packet.timestamps.unwrap_or_default();
             Some(Event {
                 time: packet.time,
                 frame: packet.frame,
@@ -80,7 +85,8 @@ fn course(flow: &FlowFacts) -> Option<(Cow<'_, [Event]>, bool)> {
                 ack: packet.ack as u32,
                 payload: packet.payload,
                 ip_length: packet.ip_length,
-                tsval: packet.timestamps.map_or(0, |(value, _)| value),
+                tsval,
+                tsecr,
                 window: packet.window,
                 up: packet.direction? == Direction::Up,
                 dsack: packet.dsack,
@@ -164,7 +170,13 @@ impl Ledger {
             last_arrival: None,
             acked: i64::MIN,
             repeats: Vec::new(),
-            smallest: i64::MAX,
+            numbered_repeats: 0,
+            unanswered: BTreeSet::new(),
+            smallest: match direction {
+                Direction::Up => flow.detail.rtt.to_server(),
+                Direction::Down => flow.detail.rtt.to_client(),
+            }
+            .unwrap_or(i64::MAX),
             soonest: soonest_repeat(flow),
             spacing: spacing(events, up),
             numbered: is_media(flow, direction),
@@ -230,6 +242,7 @@ impl Ledger {
                 }));
             }
             union.needless += ledger.needless;
+            union.late += ledger.late;
             union.reordered += ledger.reordered;
         }
         // A limiter that is only half seen cannot be fitted.
@@ -288,6 +301,18 @@ fn least(delays: &[Delay]) -> i64 {
     sorted.get(sorted.len() / 10).copied().unwrap_or(0)
 }
 
+/// A retransmission.
+struct Repeat {
+    /// Counts on.
+    number: usize,
+    time: i64,
+    tsval: u32,
+    /// Whether nothing had been sent behind it, so that nothing makes its receiver answer at once.
+    last: bool,
+    /// Places of the transmissions that it declares lost; none once they were found to have arrived.
+    lost: Vec<usize>,
+}
+
 /// What is known while the events are read.
 struct Building {
     segment: u32,
@@ -302,8 +327,13 @@ struct Building {
     highest: Option<i64>,
     last_arrival: Option<i64>,
     acked: i64,
-    /// Retransmissions: when, and the places of the transmissions that they declare lost.
-    repeats: Vec<(i64, Vec<usize>)>,
+    /// Retransmissions that nobody called needless, by time.
+    repeats: Vec<Repeat>,
+    /// How many there were, with those that were called needless.
+    numbered_repeats: usize,
+    /// End and number of those that no acknowledgement covers yet.
+    unanswered: BTreeSet<(i64, usize)>,
+    /// Nanoseconds from the capture point to the receiver and back, at least.
     smallest: i64,
     /// Nanoseconds within which nothing is sent again.
     soonest: i64,
@@ -357,7 +387,16 @@ impl Building {
                         sent.lost = true;
                     }
                 }
-                self.repeats.push((time, places));
+                let number = self.numbered_repeats;
+                self.numbered_repeats += 1;
+                self.unanswered.insert((end, number));
+                self.repeats.push(Repeat {
+                    number,
+                    time,
+                    tsval: event.tsval,
+                    last: end >= highest,
+                    lost: places,
+                });
             }
             _ => {}
         }
@@ -479,6 +518,7 @@ impl Building {
         let time = event.time.0;
         if ack > self.acked {
             self.acked = ack;
+            self.acquit(event);
             let mut sample = None;
             let mut clean = true;
             while let Some(&(end, place, in_order)) = self.outstanding.front()
@@ -513,23 +553,69 @@ impl Building {
         }
     }
 
-    /// The receiver had it already: the latest retransmission that can have caused this was needless, and nothing was lost before it.
-    fn needless(&mut self, time: i64) {
-        self.ledger.needless += 1;
-        let round = if self.smallest == i64::MAX {
+    /// Repeats that are acknowledged before the receiver can have had them: what is acknowledged is the transmission before them, which was late and not lost.
+    ///
+    /// Either the acknowledgement comes sooner than any round trip, or it echoes a time stamp older than those of all repeats that it covers (RFC 3522). A
+    /// segment with nothing behind it may share its acknowledgement with one that waited for company (RFC 7323, section 4.3); then only the time tells.
+    fn acquit(&mut self, event: &Event) {
+        let mut covered = Vec::new();
+        while let Some(&(end, number)) = self.unanswered.first()
+            && end <= self.acked
+        {
+            self.unanswered.pop_first();
+            if let Ok(place) = self
+                .repeats
+                .binary_search_by_key(&number, |repeat| repeat.number)
+            {
+                covered.push(place);
+            }
+        }
+        let path = self.path();
+        let is_older = |stamp: u32| event.tsecr.wrapping_sub(stamp).cast_signed() < 0;
+        let stamped = event.tsecr != 0
+            && covered.iter().all(|place| {
+                (self.repeats.get(*place))
+                    .is_some_and(|repeat| repeat.tsval != 0 && is_older(repeat.tsval))
+            });
+        for place in covered {
+            if let Some(repeat) = self.repeats.get_mut(place)
+                && (event.time.0 - repeat.time < path || stamped && !repeat.last)
+            {
+                self.ledger.needless += u32::from(!repeat.lost.is_empty());
+                self.ledger.late += u32::from(!repeat.lost.is_empty());
+                for place in repeat.lost.drain(..) {
+                    if let Some(sent) = self.ledger.sent.get_mut(place) {
+                        sent.lost = false;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The shortest time in which anything is answered, with a tenth for clocks; 0 where none is known.
+    const fn path(&self) -> i64 {
+        if self.smallest == i64::MAX {
             0
         } else {
-            self.smallest * 9 / 10
-        };
+            self.smallest / 10 * 9
+        }
+    }
+
+    /// The receiver had it already: the latest retransmission that can have caused this was needless, and nothing was lost before it.
+    fn needless(&mut self, time: i64) {
+        let path = self.path();
         let Some(which) = self
             .repeats
             .iter()
-            .rposition(|(when, _)| *when <= time - round)
+            .rposition(|repeat| repeat.time <= time - path)
         else {
+            self.ledger.needless += 1;
             return;
         };
-        let (_, places) = self.repeats.remove(which);
-        for place in places {
+        let repeat = self.repeats.remove(which);
+        // else it was counted when it was acknowledged too soon
+        self.ledger.needless += u32::from(!repeat.lost.is_empty());
+        for place in repeat.lost {
             if let Some(sent) = self.ledger.sent.get_mut(place) {
                 sent.lost = false;
             }
@@ -618,4 +704,112 @@ fn one_way(events: &[Event], up: bool) -> Vec<Delay> {
             }
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::{SideFacts, Transfer};
+    use crate::types::Timestamp;
+
+    const MS: i64 = 1_000_000;
+
+    /// A segment of 1,000 bytes that the server sends at `ms`, stamped with the time.
+    fn data(ms: i64, number: u32, kind: EventKind) -> Event {
+        Event {
+            time: Timestamp(ms * MS),
+            offset: 1 + number * 1000,
+            payload: 1000,
+            ip_length: 1052,
+            tsval: ms as u32,
+            kind,
+            ..Event::default()
+        }
+    }
+
+    /// The client has everything below segment `number` at `ms` and echoes `tsecr`.
+    fn ack(ms: i64, number: u32, tsecr: u32) -> Event {
+        Event {
+            time: Timestamp(ms * MS),
+            ack: 1 + number * 1000,
+            up: true,
+            tsecr,
+            ..Event::default()
+        }
+    }
+
+    /// What the server's side of a path of 100 ms makes of it.
+    fn ledger(events: &[Event]) -> Ledger {
+        let mut flow = FlowFacts::default();
+        flow.summary.key.protocol = Protocol::Tcp;
+        flow.summary.rtt_client_ms = Some(100.0);
+        flow.detail.rtt.min_client = Some(100 * MS);
+        flow.detail.client = SideFacts {
+            mss: Some(1000),
+            ..SideFacts::default()
+        };
+        flow.detail.transfer = Some(Box::new(Transfer {
+            events: events.to_vec(),
+            ..Transfer::default()
+        }));
+        Ledger::of(&flow, Direction::Down).expect("a course")
+    }
+
+    /// Five segments, of which the second is sent again at 110 ms; then what the client says.
+    fn repeated(answers: &[Event]) -> (usize, u32, u32) {
+        let mut events: Vec<Event> = (0..5)
+            .map(|number| data(i64::from(number), number, EventKind::New))
+            .collect();
+        events.push(ack(100, 1, 0));
+        events.push(data(110, 1, EventKind::Retransmission));
+        events.extend(answers);
+        let ledger = ledger(&events);
+        (ledger.losses(), ledger.needless, ledger.late)
+    }
+
+    #[test]
+    fn a_repeat_that_is_answered_after_a_round_trip_replaces_a_loss() {
+        assert_eq!(repeated(&[ack(211, 5, 110)]), (1, 0, 0));
+    }
+
+    #[test]
+    fn an_answer_sooner_than_any_round_trip_is_to_the_first_copy() {
+        assert_eq!(repeated(&[ack(150, 5, 0)]), (0, 1, 1));
+    }
+
+    #[test]
+    fn an_echo_of_the_first_copys_time_is_an_answer_to_it() {
+        assert_eq!(repeated(&[ack(205, 5, 1)]), (0, 1, 1));
+    }
+
+    #[test]
+    fn the_echo_proves_nothing_of_a_segment_with_nothing_behind_it() {
+        let mut events = vec![data(0, 0, EventKind::New), data(1, 1, EventKind::New)];
+        events.push(data(60, 1, EventKind::Retransmission));
+        // acknowledged together with what had waited for company, and with the time of that (RFC 7323, section 4.3)
+        events.push(ack(161, 2, 29));
+        assert_eq!(ledger(&events).losses(), 1);
+    }
+
+    #[test]
+    fn a_duplicate_report_acquits_once_and_says_nothing_of_the_first_copys_delay() {
+        let report = Event {
+            dsack: true,
+            ..ack(211, 5, 110)
+        };
+        assert_eq!(repeated(&[report]), (0, 1, 0));
+        let after = Event {
+            dsack: true,
+            ..ack(212, 5, 110)
+        };
+        assert_eq!(repeated(&[ack(150, 5, 0), after]), (0, 1, 1));
+    }
+
+    #[test]
+    fn of_two_repeats_the_one_that_was_not_needed_is_acquitted() {
+        // the first repeat arrives; the second was sent when its answer was nearly back
+        let again = data(205, 1, EventKind::Retransmission);
+        let (lost, needless, late) = repeated(&[again, ack(211, 5, 110)]);
+        assert_eq!((lost, needless, late), (1, 1, 1));
+    }
 }

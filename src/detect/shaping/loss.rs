@@ -17,7 +17,7 @@ pub(in crate::detect) struct Pool {
     pub(in crate::detect) lost: u64,
     /// Of these, how many are known by nothing but a gap in RTP numbers.
     pub(in crate::detect) gaps: u64,
-    /// Packets that came out of order.
+    /// Packets that came out of order, and repeats of packets that turned out to have been only late.
     pub(in crate::detect) reordered: u64,
     /// Packets of the controls.
     pub(in crate::detect) control_sent: u64,
@@ -29,6 +29,8 @@ pub(in crate::detect) struct Pool {
     pub(in crate::detect) hit: u32,
     /// Losses whose order is known, and in how many places they lie: losses with no pass between them are one.
     pub(in crate::detect) placed: (u64, u64),
+    /// How many places chance gives such losses, and the variance of that, each direction of a flow having its own ratio.
+    pub(in crate::detect) chance: (f64, f64),
 }
 
 /// The losses of one direction of a flow, in order.
@@ -36,6 +38,10 @@ pub(in crate::detect) struct Pool {
 pub(in crate::detect) struct Places {
     /// Losses.
     pub(in crate::detect) lost: u64,
+    /// Repeats of packets that had only been late.
+    pub(in crate::detect) late: u64,
+    /// Transmissions.
+    pub(in crate::detect) sent: u64,
     /// When each run of them began, in nanoseconds since the epoch.
     pub(in crate::detect) moments: Vec<i64>,
 }
@@ -44,7 +50,11 @@ impl Places {
     /// Those of one direction of `flow`; none where its packets are not known.
     pub(in crate::detect) fn of(flow: &FlowFacts, direction: Direction) -> Option<Self> {
         let ledger = Ledger::of(flow, direction)?;
-        let mut places = Self::default();
+        let mut places = Self {
+            late: u64::from(ledger.late),
+            sent: ledger.sent.len() as u64,
+            ..Self::default()
+        };
         let mut passed = true;
         for sent in &ledger.sent {
             if sent.lost {
@@ -72,9 +82,24 @@ impl Pool {
             pool.gaps = pool.lost;
         }
         pool.reordered = u64::from(flow.detail.side(direction).reordered);
+        if flow.summary.tally(direction).retransmitted > 0 {
+            pool.reordered += Places::of(flow, direction).map_or(0, |places| places.late);
+        }
         (pool.control_sent, pool.control_lost) =
             controls(&flow.summary, direction, &[], around, &[]);
         pool
+    }
+
+    /// Adds where the losses of one direction of a flow lie. Where each of n packets is lost by itself with chance p, np(1 - p) of the losses follow a pass, give or
+    /// take p(1 - p) times the root of n (Wald and Wolfowitz 1940).
+    pub(in crate::detect) fn place(&mut self, places: &Places) {
+        self.placed.0 += places.lost;
+        self.placed.1 += places.moments.len() as u64;
+        self.reordered += places.late;
+        let n = places.sent as f64;
+        let p = places.lost as f64 / n.max(1.0);
+        self.chance.0 += n * p * (1.0 - p);
+        self.chance.1 += n * (p * (1.0 - p)).powi(2);
     }
 
     /// Adds a flow of the service.
@@ -88,6 +113,29 @@ impl Pool {
     /// Share lost.
     pub(in crate::detect) fn ratio(&self) -> f64 {
         self.lost as f64 / self.sent.max(1) as f64
+    }
+
+    /// Whether losses follow each other as an outage or a full queue loses them, more than where every packet takes its own chance, by the test of runs (Wald and
+    /// Wolfowitz 1940; limit as in docs/detection.md, C3, T2).
+    pub(in crate::detect) fn is_clustered(&self) -> bool {
+        /// Standard deviations below the runs that chance makes from which on there are too few.
+        const TOO_FEW: f64 = 2.6;
+        let (expected, variance) = self.chance;
+        self.placed.1 > 0 && expected - self.placed.1 as f64 > TOO_FEW * variance.sqrt()
+    }
+
+    /// The pool with as many losses as there are independent events: where they are clustered, a run of them counts once.
+    pub(in crate::detect) fn independent(&self) -> Self {
+        let repeated = if self.is_clustered() {
+            self.placed.0.saturating_sub(self.placed.1).min(self.lost)
+        } else {
+            0
+        };
+        Self {
+            sent: self.sent.saturating_sub(repeated),
+            lost: self.lost - repeated,
+            ..*self
+        }
     }
 
     /// Share of the controls' packets lost.
@@ -317,6 +365,43 @@ mod tests {
     fn a_tenth_lost_against_nothing_is_no_chance() {
         assert!(improbability(&pool(20, 200, 0, 400)) > 6.0);
         assert!(least_excess(&pool(20, 200, 0, 400)) > 0.05);
+    }
+
+    #[test]
+    fn an_outage_is_one_event_whatever_it_loses() {
+        let placed = |moments: usize| {
+            let mut pool = pool(100, 1639, 3, 234);
+            pool.place(&Places {
+                lost: 100,
+                sent: 1639,
+                moments: vec![0; moments],
+                ..Places::default()
+            });
+            pool
+        };
+        let scattered = placed(94);
+        assert_eq!(scattered.independent(), scattered);
+        assert!(improbability(&scattered) > 3.0);
+        let outage = placed(45).independent();
+        assert_eq!((outage.lost, outage.sent), (45, 1584));
+        assert!(improbability(&outage) < 3.0);
+        assert!(least_excess(&outage) < 0.01);
+    }
+
+    #[test]
+    fn heavy_random_loss_has_runs_and_is_not_clustered() {
+        // with 40 % lost, 6 of 10 losses follow a pass; the other direction loses nothing
+        let mut heavy = pool(80, 400, 0, 100);
+        for (lost, moments) in [(80, 47), (0, 0)] {
+            heavy.place(&Places {
+                lost,
+                sent: 200,
+                moments: vec![0; moments],
+                ..Places::default()
+            });
+        }
+        assert!(!heavy.is_clustered());
+        assert_eq!(heavy.independent(), heavy);
     }
 
     #[test]

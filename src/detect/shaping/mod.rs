@@ -401,8 +401,7 @@ fn random_drop(
     for (.., flow) in &hit {
         for way in ways {
             if let Some(places) = Places::of(flow, *way) {
-                pool.placed.0 += places.lost;
-                pool.placed.1 += places.moments.len() as u64;
+                pool.place(&places);
                 moments.extend(places.moments);
             }
         }

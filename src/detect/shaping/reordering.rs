@@ -4,10 +4,10 @@ use super::case::Case;
 use crate::detect::rule::{About, Reading};
 
 pub(in crate::detect) const ABOUT: About = About {
-    measures: "packets that came out of order over packets taken for lost, over all flows of the service",
-    why: "where packets overtake each other, senders repeat what was only late, and holes fill by themselves (RFC 4653); a box that drops does not reorder",
+    measures: "packets that came out of order, and repeats of packets that were only late, over packets taken for lost, over all flows of the service",
+    why: "where packets overtake each other, senders repeat what was only late, and holes fill by themselves (RFC 4653); a box that drops does not reorder. A repeat was needless where what it repeats is acknowledged before the repeat can have arrived (Eifel, RFC 3522), and counts as no loss, nor does one that the receiver calls a duplicate (DSACK, RFC 2883); what fills a hole was overtaken where its time stamp is older than that of the packet behind the hole (RFC 7323)",
     innocent: &[],
-    blind_to: "reordering behind the capture point",
+    blind_to: "reordering behind the capture point of packets that nobody repeats",
 };
 
 pub(in crate::detect) fn read(case: &Case<'_>) -> Reading {
@@ -19,7 +19,7 @@ pub(in crate::detect) fn read(case: &Case<'_>) -> Reading {
         pool.reordered as f64 / pool.lost as f64,
         [],
         format!(
-            "{} packets came out of order, {} were taken for lost",
+            "{} packets came out of order or were repeated although they were only late, {} were lost",
             pool.reordered, pool.lost
         ),
     )
