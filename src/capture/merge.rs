@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::filter::Filter;
 use super::source::{BATCH, Source};
@@ -41,6 +41,7 @@ pub struct Run {
     due: BinaryHeap<Reverse<(Timestamp, usize)>>,
     gathered: Vec<Arc<Vec<u8>>>,
     read: Arc<AtomicU64>,
+    stop: Arc<AtomicBool>,
     total: Option<u64>,
     filter: Option<Filter>,
     hash: bool,
@@ -102,7 +103,20 @@ impl Run {
     /// the order given.
     #[must_use]
     pub fn open(paths: &[PathBuf], options: &Options) -> (Self, Vec<CaptureError>) {
-        let mut run = Self::new(options);
+        Self::open_until(paths, options, &Arc::default())
+    }
+
+    /// The same; once `stop` is set, nothing more is waited for from a pipe whose writer is slow.
+    #[must_use]
+    pub fn open_until(
+        paths: &[PathBuf],
+        options: &Options,
+        stop: &Arc<AtomicBool>,
+    ) -> (Self, Vec<CaptureError>) {
+        let mut run = Self {
+            stop: Arc::clone(stop),
+            ..Self::new(options)
+        };
         let mut errors = Vec::new();
         match options.filter.as_deref().map(Filter::new).transpose() {
             Ok(filter) => run.filter = filter,
@@ -115,7 +129,7 @@ impl Run {
             let opened = match size {
                 // its first packet's time decides when it is opened again
                 Some(_) if !alone => run.look_at(path),
-                _ => run.open_now(path, Stream::open(path, run.hash, &run.read)),
+                _ => run.open_now(path, Stream::open(path, run.hash, &run.read, &run.stop)),
             };
             match opened {
                 Ok(()) => {
@@ -146,6 +160,7 @@ impl Run {
             due: BinaryHeap::new(),
             gathered: Vec::new(),
             read: Arc::default(),
+            stop: Arc::default(),
             total: None,
             filter: None,
             hash: options.hash,
@@ -332,7 +347,7 @@ impl Run {
     /// Reads a regular file's first packet and closes it again.
     fn look_at(&mut self, path: &Path) -> Result<(), CaptureError> {
         let capture = self.next_index(path)?;
-        let (stream, reader) = Stream::open(path, false, &Arc::default())?;
+        let (stream, reader) = Stream::open(path, false, &Arc::default(), &self.stop)?;
         let reader = Box::new(reader.take(GLANCE));
         let mut source = Source::open(stream, reader, self.filter.clone(), capture)?;
         source.forget_filter();
@@ -370,10 +385,9 @@ impl Run {
         let (filter, hash) = (self.filter.as_ref(), self.hash);
         let input = self.inputs.get_mut(which)?;
         if matches!(input.state, State::Waiting) {
-            let source =
-                Stream::open(&input.path, hash, &self.read).and_then(|(stream, reader)| {
-                    Source::open(stream, reader, filter.cloned(), which as u16)
-                });
+            let source = Stream::open(&input.path, hash, &self.read, &self.stop).and_then(
+                |(stream, reader)| Source::open(stream, reader, filter.cloned(), which as u16),
+            );
             input.state = match source {
                 Ok(source) => State::Open(Box::new(source)),
                 // it could be read a moment ago

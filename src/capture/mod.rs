@@ -44,6 +44,7 @@ mod source;
 mod stream;
 mod window;
 mod write;
+mod zstd;
 
 pub use batch::{Batch, LinkType, Packet};
 pub use error::CaptureError;

@@ -168,7 +168,8 @@ impl Source {
 
     /// The bytes are at their end, with or without a piece of a record left over.
     fn ended(&mut self) {
-        if self.window.available().is_empty() && !self.window.has_error() {
+        let whole = self.window.available().is_empty() || self.stream.is_stopped();
+        if whole && !self.window.has_error() {
             self.done = true;
         } else {
             self.cut("a record");

@@ -49,7 +49,7 @@ pub(crate) fn run(args: &AnalyzeArgs) -> Result<Exit, Failure> {
         };
         sandbox::enter_and_tell(&needs, args.verbose);
     }
-    let (run, unreadable) = Run::open(&paths, &options);
+    let (run, unreadable) = Run::open_until(&paths, &options, &signals.stop);
     if run.captures() == 0 {
         let lines: Vec<String> = unreadable.iter().map(ToString::to_string).collect();
         return Err(Failure::refused(lines.join("; ")));

@@ -163,6 +163,7 @@ pub fn analyze(
                 break;
             }
         }
+        remains.interrupted |= stop.load(Ordering::Relaxed);
         remains.evicted_fragments = dispatcher.finish();
         (remains.first, remains.last) = (dispatcher.first, dispatcher.last);
         remains.pauses = std::mem::take(&mut dispatcher.pauses);

@@ -135,7 +135,7 @@ mod tests {
         let around = CaptureFacts {
             first: Timestamp(0),
             last: Timestamp(60 * SECOND),
-            flows: Flows::from_iter([
+            flows: dpiscope::facts::Flows::from_iter([
                 flow(1, 0, 60, 6_000),
                 flow(1, 59, 60, 500),
                 flow(2, 3, 3, 9),
