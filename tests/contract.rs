@@ -710,7 +710,13 @@ fn the_text_fits_its_columns_and_has_no_colour_unless_asked() {
         assert_eq!(line, line.trim_end(), "a line ends in blanks");
     }
     assert!(!plain.contains('\x1b'));
-    let colour = words(&report, Look { colour: true });
+    let colour = words(
+        &report,
+        Look {
+            colour: true,
+            ..Look::default()
+        },
+    );
     assert!(colour.contains("\x1b[1;31m"));
     let mut stripped = String::new();
     for (place, part) in colour.split('\x1b').enumerate() {

@@ -25,6 +25,11 @@ impl Filter {
         })
     }
 
+    /// The expression.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Compiles it for packets of `link`, the only ones of a file.
     pub(super) fn prepare(&mut self, link: LinkType) -> Result<(), CaptureError> {
         let program = compile(&self.text, link).map_err(|reason| CaptureError::Filter {

@@ -24,6 +24,8 @@ pub(super) struct Source {
     format: Option<Format>,
     filter: Option<Filter>,
     facts: CaptureFile,
+    /// Packets that the filter was asked about.
+    offered: u64,
     done: bool,
 }
 
@@ -60,6 +62,7 @@ impl Source {
             stream,
             format: None,
             filter,
+            offered: 0,
             done: false,
         };
         if let Some((mut format, header)) = format {
@@ -139,6 +142,7 @@ impl Source {
             return false;
         }
         if let Some(filter) = self.filter.as_mut() {
+            self.offered += packets.len() as u64;
             packets.retain(|packet| {
                 let start = packet.start as usize;
                 let bytes = buffer.get(start..start + packet.captured as usize);
@@ -217,6 +221,13 @@ impl Source {
                 .collect();
         }
         if let Some(filter) = self.filter.as_mut() {
+            if self.facts.packets == 0 && self.offered > 0 && filter.warnings.is_empty() {
+                filter.warnings.push(format!(
+                    "the filter '{}' passed none of {} packets (those in VLANs are met only by `vlan and ...`)",
+                    filter.text(),
+                    self.offered
+                ));
+            }
             self.facts.warnings.append(&mut filter.warnings);
         }
         if let Some(compression) = self.stream.compression() {

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use dpiscope::capture::{Options, Run};
 use dpiscope::detect::Level;
 use dpiscope::pipeline::{self, Analysis};
-use dpiscope::report::{self, CaptureInput, Input, Look, Report};
+use dpiscope::report::{self, CaptureInput, Input, Report};
 use dpiscope::service::Catalogue;
 
 use super::args::{AnalyzeArgs, Format, ReportArgs};
 use super::evidence::Evidence;
-use super::output::{Output, colour_allowed};
+use super::output::{Output, look};
 use super::progress::Progress;
 use super::sandbox::{self, Needs};
 use super::services::{catalogue, known};
@@ -36,7 +36,8 @@ pub(crate) fn run(args: &AnalyzeArgs) -> Result<Exit, Failure> {
     let options = Options {
         filter: args.filter.clone(),
         count: args.count,
-        snap_length: args.snap_length,
+        // as tcpdump and tshark have it, 0 is all
+        snap_length: args.snap_length.filter(|most| *most > 0),
         hash: args.hash,
     };
     let signals = Signals::listen()
@@ -176,9 +177,7 @@ impl<'a> Shape<'a> {
     /// Writes the report.
     pub(crate) fn write(&self, analysis: &Analysis, output: &Output) -> Result<(), Failure> {
         let report = Report::new(&self.input(analysis));
-        let look = Look {
-            colour: output.is_terminal() && colour_allowed(),
-        };
+        let look = look(output.is_terminal());
         output.write(|out| match self.args.format {
             Format::Text => report::text(&report, look, out),
             Format::Json => report::json(&report, out),

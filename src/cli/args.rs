@@ -73,8 +73,8 @@ pub(crate) struct AnalyzeArgs {
     #[arg(short = 'c', value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) count: Option<u64>,
 
-    /// Look at no more than this many bytes of each packet
-    #[arg(short = 's', value_name = "SNAPLEN", value_parser = clap::value_parser!(u32).range(1..))]
+    /// Look at no more than this many bytes of each packet; 0 is all [default: 0]
+    #[arg(short = 's', value_name = "SNAPLEN")]
     pub(crate) snap_length: Option<u32>,
 
     /// More on stderr: what was read and how fast
@@ -130,8 +130,8 @@ pub(crate) struct LiveArgs {
     #[arg(short = 'c', value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) count: Option<u64>,
 
-    /// Capture no more than this many bytes of each packet [default: all]
-    #[arg(short = 's', value_name = "SNAPLEN", value_parser = clap::value_parser!(u32).range(1..=262_144))]
+    /// Capture no more than this many bytes of each packet; 0 is all [default: 0]
+    #[arg(short = 's', value_name = "SNAPLEN", value_parser = clap::value_parser!(u32).range(..=262_144))]
     pub(crate) snap_length: Option<u32>,
 
     /// The kernel's buffer for each interface, in KiB [default: 32768]

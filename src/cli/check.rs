@@ -16,7 +16,7 @@ use super::args::CheckArgs;
 use super::expect::{Expectation, blessed, found_lines};
 use super::output::print;
 use super::services::catalogue;
-use super::{Exit, Failure};
+use super::{Exit, Failure, say};
 
 /// Endings of captures, and what may come after them.
 const CAPTURES: [&str; 3] = [".pcap", ".pcapng", ".cap"];
@@ -40,8 +40,9 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Exit, Failure> {
         )));
     }
     let (mut passed, mut failed) = (0_u64, 0_u64);
+    let mut partial = false;
     for case in &cases {
-        let outcome = case.outcome(args, &catalogue);
+        let outcome = case.outcome(args, &catalogue, &mut partial);
         let words = match &outcome {
             Ok(words) => {
                 passed += 1;
@@ -62,7 +63,11 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Exit, Failure> {
         }
     }
     print(|out| writeln!(out, "{passed} passed, {failed} failed"))?;
-    Ok(if failed == 0 { Exit::Done } else { Exit::Found })
+    Ok(match (failed, partial) {
+        (0, false) => Exit::Done,
+        (0, true) => Exit::Partial,
+        _ => Exit::Found,
+    })
 }
 
 /// A capture and its expectation; one of them may be missing.
@@ -80,11 +85,12 @@ impl Case {
             .display()
     }
 
-    /// A word for what was done, or what is wrong.
+    /// A word for what was done, or what is wrong; `partial` where the capture could not be read to its end.
     fn outcome(
         &self,
         args: &CheckArgs,
         catalogue: &Arc<Catalogue>,
+        partial: &mut bool,
     ) -> Result<&'static str, Vec<String>> {
         let Some(capture) = &self.capture else {
             return Err(vec!["an expectation without its capture".to_owned()]);
@@ -106,6 +112,12 @@ impl Case {
         }
         let report =
             report(capture, expectation.as_ref(), args, catalogue).map_err(|words| vec![words])?;
+        for file in report.captures.iter().filter(|file| file.truncated) {
+            *partial = true;
+            for warning in &file.warnings {
+                say(&format!("dpiscope: {}: {warning}", file.path));
+            }
+        }
         if args.bless {
             return self.bless(&report, text.as_deref().zip(expectation.as_ref()));
         }

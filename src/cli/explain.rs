@@ -4,7 +4,7 @@ use dpiscope::detect::{self, Counts, Mechanism, Rule};
 use dpiscope::report::{mechanism_words, wrapped};
 
 use super::args::ExplainArgs;
-use super::near::near;
+use super::near::near_to;
 use super::output::print;
 use super::{Exit, Failure};
 
@@ -64,12 +64,43 @@ fn overview(rules: &[&Rule]) -> String {
     text
 }
 
+/// Other words of a report.
+const WORDS: [(&str, &str); 4] = [
+    (
+        "rst_injection",
+        "the kind of interference in which a reset or close comes that the named peer did not send: forged_rst, rewritten_reply, forged_fin",
+    ),
+    (
+        "blackholing",
+        "the kind of interference in which somebody drops packets, so that silence comes of it",
+    ),
+    (
+        "bandwidth_shaping",
+        "the kind of interference in which somebody imposes a rate or a loss: policing, shaping, random_drop",
+    ),
+    (
+        "unexplained",
+        "the end of a flow that is neither ordinary nor like any cause that was tested: nobody is accused of it",
+    ),
+];
+
 fn explained(name: &str, rules: &[&Rule]) -> Result<String, Failure> {
-    if let Some(rule) = rules.iter().find(|rule| rule.name == name) {
+    let name = &*name.to_lowercase();
+    // causes are listed without their group, and a hop limit is a TTL to most
+    let known = match name {
+        "rst.ttl_delta" => "rst.hop_limit",
+        name => name,
+    };
+    let is_named =
+        |rule: &&&Rule| rule.name == known || rule.name.strip_prefix("innocent.") == Some(known);
+    if let Some(rule) = rules.iter().find(is_named) {
         return Ok(in_full(rule));
     }
     if let Some(mechanism) = MECHANISMS.iter().find(|mechanism| mechanism.name() == name) {
         return Ok(wrapped(&format!("{name}: "), mechanism_words(*mechanism)));
+    }
+    if let Some((_, words)) = WORDS.iter().find(|(word, _)| *word == name) {
+        return Ok(wrapped(&format!("{name}: "), words));
     }
     let names: Vec<&str> = rules
         .iter()
@@ -77,8 +108,8 @@ fn explained(name: &str, rules: &[&Rule]) -> Result<String, Failure> {
         .chain(MECHANISMS.iter().map(|mechanism| mechanism.name()))
         .collect();
     Err(Failure::refused(format!(
-        "unknown rule '{name}'; near to it: {}; `dpiscope explain` lists all",
-        near(name, &names).join(", ")
+        "unknown rule '{name}'{}; `dpiscope explain` lists all",
+        near_to(name, &names)
     )))
 }
 
@@ -184,6 +215,10 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("docs/detection.md, R7"), "{text}");
+        let by_its_other_name = explained("RST.ttl_delta", &TABLE.each_ref());
+        assert_eq!(by_its_other_name.expect("known"), text);
+        let word = explained("unexplained", &TABLE.each_ref()).expect("known");
+        assert!(word.contains("nobody is accused"), "{word}");
     }
 
     #[test]

@@ -21,7 +21,7 @@ use super::analyze::{input, is_partial};
 use super::args::{Format, LiveArgs};
 use super::evidence::Evidence;
 use super::metrics::Metrics;
-use super::output::colour_allowed;
+use super::output::look;
 use super::sandbox::{self, Needs};
 use super::saver::{Kept, Saver};
 use super::services::{catalogue, known};
@@ -141,7 +141,7 @@ impl<'a> Packets<'a> {
         }
         let options = LiveOptions {
             filter: args.filter.clone(),
-            snap_length: args.snap_length,
+            snap_length: args.snap_length.filter(|most| *most > 0),
             buffer_kib: args.buffer_kib,
             promiscuous: args.promiscuous,
             immediate: args.immediate_mode,
@@ -167,7 +167,7 @@ impl<'a> Packets<'a> {
         let options = Options {
             filter: args.filter.clone(),
             count: args.count,
-            snap_length: args.snap_length,
+            snap_length: args.snap_length.filter(|most| *most > 0),
             hash: false,
         };
         let (run, unreadable) = Run::open(&args.read, &options);
@@ -472,9 +472,7 @@ impl<'a> Events<'a> {
             return Ok(());
         }
         let mut report = self.report(sight);
-        let look = Look {
-            colour: self.stream.is_terminal() && colour_allowed(),
-        };
+        let look = look(self.stream.is_terminal());
         let mut out = Vec::new();
         let written = match self.args.report.format {
             Format::Text => self.write_text(&mut report, sight, look, due, &mut out),

@@ -1,7 +1,15 @@
 //! What the user may have meant.
 
-/// The names nearest to `word`, best first; all of them where none is near.
-pub(crate) fn near<'a>(word: &str, names: &[&'a str]) -> Vec<&'a str> {
+/// The names nearest to `word`, best first, as part of an error; nothing where none is near.
+pub(crate) fn near_to(word: &str, names: &[&str]) -> String {
+    match near(word, names).as_slice() {
+        [] => String::new(),
+        near => format!("; near to it: {}", near.join(", ")),
+    }
+}
+
+/// The names nearest to `word`, best first.
+fn near<'a>(word: &str, names: &[&'a str]) -> Vec<&'a str> {
     let word = word.to_lowercase();
     let most = (word.chars().count() / 3).max(2);
     let mut near: Vec<(usize, &str)> = names
@@ -14,9 +22,6 @@ pub(crate) fn near<'a>(word: &str, names: &[&'a str]) -> Vec<&'a str> {
         })
         .collect();
     near.sort_by_key(|(distance, _)| *distance);
-    if near.is_empty() {
-        return names.to_vec();
-    }
     near.into_iter().map(|(_, name)| name).collect()
 }
 
@@ -50,7 +55,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_near_to_nothing_gets_the_whole_list() {
-        assert_eq!(near("qqqqqqqqqq", &NAMES), NAMES);
+    fn what_is_near_to_nothing_gets_no_names() {
+        assert_eq!(near_to("qqqqqqqqqq", &NAMES), "");
+        assert_eq!(near_to("watsapp", &NAMES), "; near to it: whatsapp");
     }
 }

@@ -4,6 +4,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, ErrorKind, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 
+use dpiscope::report::Look;
+
 use super::Failure;
 
 /// Where results go.
@@ -96,6 +98,18 @@ pub(crate) fn empty(file: &File) -> io::Result<()> {
 #[expect(clippy::disallowed_methods, reason = "TERM is read beside NO_COLOR")]
 pub(crate) fn terminal_is_dumb() -> bool {
     std::env::var("TERM").is_ok_and(|terminal| terminal == "dumb")
+}
+
+/// How a report is to look on standard output, which is a terminal or not.
+pub(crate) fn look(is_terminal: bool) -> Look {
+    if !is_terminal {
+        return Look::default();
+    }
+    let size = ratatui::crossterm::terminal::size();
+    Look {
+        colour: colour_allowed(),
+        columns: size.ok().map(|(columns, _)| usize::from(columns)),
+    }
 }
 
 /// Whether the user allows colours (no-color.org: any value but an empty one forbids them).

@@ -10,7 +10,7 @@ use dpiscope::report::wrapped;
 use dpiscope::service::{Catalogue, Class, Part, Service, ServiceId, lint};
 
 use super::args::ServicesArgs;
-use super::near::near;
+use super::near::near_to;
 use super::output::print;
 use super::{Exit, Failure};
 
@@ -42,8 +42,8 @@ fn service(catalogue: &Catalogue, word: &str) -> Result<ServiceId, Failure> {
             .collect();
         names.push("control");
         Failure::refused(format!(
-            "unknown service '{word}'; near to it: {}; `dpiscope services` lists all",
-            near(word, &names).join(", ")
+            "unknown service '{word}'{}; `dpiscope services` lists all",
+            near_to(word, &names)
         ))
     })
 }

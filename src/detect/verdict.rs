@@ -2,7 +2,7 @@
 
 use crate::facts::{CaptureFacts, FlowFacts, Vantage};
 
-use super::finding::{Assessment, Finding, FlowVerdict, Judgement, Level};
+use super::finding::{Assessment, Finding, FlowVerdict, Judgement, Kind, Level};
 use super::{Judged, allowlist, blackhole, injection, shaping};
 
 /// Judges all flows; `wanted` says which may yield findings. Flows that are only `shown`, for the flow table, get the cause of their end, and
@@ -78,7 +78,11 @@ pub fn assess_with(
                 if let Some(verdict) = verdicts.get_mut(*index) {
                     verdict.judgement = Judgement::Interfered;
                     verdict.why = "".into();
-                    verdict.end_cause = verdict.end_cause.or(Some(finding.mechanism.name()));
+                    // what slows a flow down does not end it
+                    if finding.mechanism.kind() != Kind::BandwidthShaping {
+                        let cause = finding.mechanism.name();
+                        verdict.end_cause = verdict.end_cause.or(Some(cause));
+                    }
                 }
             }
         }

@@ -71,6 +71,9 @@ pub(super) fn infer(flows: &Flows, given: Option<Vantage>) -> VantageFacts {
             ),
         );
     }
+    if flows.is_empty() {
+        return facts(Vantage::Path, "there is no flow that could tell".to_owned());
+    }
     if judged == 0 {
         // nobody answered at all: the SYNs' hop limits are what there is
         let syns = flows

@@ -20,11 +20,23 @@ use super::wrap::{WIDTH, clean, wrapped_to};
 pub struct Look {
     /// Whether terminal colours are wanted.
     pub colour: bool,
+    /// Columns of the terminal that it is for; where there is none, or it has room for more, [`WIDTH`].
+    pub columns: Option<usize>,
+}
+
+impl Look {
+    /// Columns to write in. A terminal too narrow for the table of services breaks its lines itself.
+    fn width(self) -> usize {
+        /// What the table takes.
+        const LEAST: usize = 76;
+        self.columns
+            .map_or(WIDTH, |columns| columns.clamp(LEAST, WIDTH))
+    }
 }
 
 /// Writes the report for people.
 pub fn text(report: &Report, look: Look, out: &mut dyn Write) -> io::Result<()> {
-    let mut page = Page::new(WIDTH);
+    let mut page = Page::new(look.width());
     page.result(report);
     page.services(report);
     page.findings(report);
@@ -41,7 +53,7 @@ pub fn text_finding(
     look: Look,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let mut page = Page::new(WIDTH);
+    let mut page = Page::new(look.width());
     page.end_line();
     page.finding(report, finding);
     page.write(look, out)
@@ -49,7 +61,7 @@ pub fn text_finding(
 
 /// Writes the table of services for people.
 pub fn text_services(report: &Report, look: Look, out: &mut dyn Write) -> io::Result<()> {
-    let mut page = Page::new(WIDTH);
+    let mut page = Page::new(look.width());
     page.services(report);
     page.write(look, out)
 }
@@ -203,6 +215,8 @@ impl Page {
                 "No interference seen in this capture. That does not mean \"not blocked\": only what was tried while the capture ran can show here."
             } else if messenger_flows > 0 {
                 "No interference seen in this capture, and none could have been: its messenger traffic is too little, or too incomplete, to judge. That does not mean \"not blocked\"."
+            } else if !report.only.is_empty() && report.services.iter().any(|row| row.flows > 0) {
+                "No interference seen in this capture with the services asked for. That does not mean \"not blocked\"."
             } else if !report.only.is_empty() {
                 "No interference seen in this capture with the services asked for: it holds no connection of theirs to judge. That does not mean \"not blocked\"."
             } else {

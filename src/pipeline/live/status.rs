@@ -78,6 +78,10 @@ impl Status {
     /// The share of packets that verdicts rest on: read ones over all that the interfaces brought.
     #[must_use]
     pub fn seen_share(&self) -> f64 {
+        // a rehearsal has no interfaces, and loses nothing
+        if self.dropped() == 0 {
+            return 1.0;
+        }
         let judged = self.packets().saturating_sub(self.dropped_by_us);
         judged as f64 / (judged + self.dropped()).max(1) as f64
     }
