@@ -7,6 +7,8 @@ use super::keys::Key;
 pub(super) struct List<Name> {
     chosen: Option<Name>,
     place: usize,
+    /// Whether the user has chosen; until then it is the first entry, whichever that is.
+    moved: bool,
     /// Only entries with these letters are shown.
     pub(super) filter: String,
     /// Which of its orders the list is in.
@@ -19,6 +21,7 @@ impl<Name: Clone + PartialEq> List<Name> {
         Self {
             chosen: None,
             place: 0,
+            moved: false,
             filter: String::new(),
             order,
         }
@@ -27,7 +30,7 @@ impl<Name: Clone + PartialEq> List<Name> {
     /// Makes the place that of the chosen entry, where that is still there, else chooses what is at the place.
     pub(super) fn settle(&mut self, names: &[Name]) {
         let known = |chosen| names.iter().position(|name| name == chosen);
-        self.place = (self.chosen.as_ref().and_then(known))
+        self.place = (self.chosen.as_ref().filter(|_| self.moved).and_then(known))
             .unwrap_or_else(|| self.place.min(names.len().saturating_sub(1)));
         self.chosen = names.get(self.place).cloned();
     }
@@ -44,6 +47,7 @@ impl<Name: Clone + PartialEq> List<Name> {
             Key::End | Key::Letter('G') => last,
             _ => return false,
         };
+        self.moved = true;
         self.chosen = names.get(self.place).cloned();
         true
     }
@@ -66,7 +70,9 @@ mod tests {
     #[test]
     fn what_is_chosen_stays_chosen_while_others_come_and_go() {
         let mut list = List::default();
+        list.settle(&[6, 7]);
         list.settle(&[5, 6, 7]);
+        assert_eq!(list.chosen(), Some(&5), "nobody has chosen yet");
         list.go(Key::Down, &[5, 6, 7], 10);
         assert_eq!(list.chosen(), Some(&6));
         list.settle(&[1, 2, 5, 6]);

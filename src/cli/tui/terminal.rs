@@ -58,8 +58,15 @@ impl Taken {
         });
         terminal::enable_raw_mode()?;
         TAKEN.store(true, Ordering::SeqCst);
-        let taken = execute!(io::stdout(), terminal::EnterAlternateScreen, cursor::Hide)
-            .and_then(|()| Terminal::new(CrosstermBackend::new(io::stdout())));
+        // a terminal with one screen only would show what was there before
+        let all = terminal::Clear(terminal::ClearType::All);
+        let taken = execute!(
+            io::stdout(),
+            terminal::EnterAlternateScreen,
+            all,
+            cursor::Hide
+        )
+        .and_then(|()| Terminal::new(CrosstermBackend::new(io::stdout())));
         match taken {
             Ok(terminal) => Ok(Self(terminal)),
             Err(error) => {
@@ -76,6 +83,15 @@ impl Taken {
                 screens::draw(state, &mut Canvas { buffer, colour });
             })
             .map(drop)
+    }
+}
+
+impl Taken {
+    /// Draws all anew next time. The terminal's own way to clear would ask it where its cursor is, and wait for the answer.
+    fn forget(&mut self) -> io::Result<()> {
+        execute!(io::stdout(), terminal::Clear(terminal::ClearType::All))?;
+        self.0.swap_buffers();
+        Ok(())
     }
 }
 
@@ -131,7 +147,7 @@ pub(super) fn attend(
                 anew = true;
                 match state.key(key) {
                     Outcome::Stay => {}
-                    Outcome::Redraw => taken.0.clear()?,
+                    Outcome::Redraw => taken.forget()?,
                     end => return Ok(end),
                 }
             }

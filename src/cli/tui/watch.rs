@@ -68,16 +68,16 @@ impl Watch {
     ) -> Result<Self, Failure> {
         let inbox = Arc::<Mutex<Inbox>>::default();
         let thread = {
-            let (inbox, stop) = (Arc::clone(&inbox), Arc::clone(stop));
-            let given_back = Arc::clone(given_back);
+            let inbox = Arc::clone(&inbox);
+            let gone = Gone {
+                given_back: Arc::clone(given_back),
+                stop: Arc::clone(stop),
+            };
             std::thread::Builder::new()
                 .name("view".to_owned())
                 .spawn(move || {
-                    let left = terminal::attend(&stop, &mut || lock(&inbox).take());
-                    // in this order: whoever sees the run stop may write
-                    given_back.store(true, Ordering::SeqCst);
-                    stop.store(true, Ordering::SeqCst);
-                    left
+                    let gone = gone;
+                    terminal::attend(&gone.stop, &mut || lock(&inbox).take())
                 })
                 .map_err(|error| Failure::refused(format!("--tui: no thread: {error}")))?
         };
@@ -148,6 +148,20 @@ impl Watch {
             Ok(left) => left.map(Left::from).map_err(|error| refused(&error)),
             Err(_) => Err(Failure::refused("--tui: the view ended before the run did")),
         }
+    }
+}
+
+/// Tells that the view is gone, also where it panicked.
+struct Gone {
+    given_back: Arc<AtomicBool>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        // in this order: whoever sees the run stop may write
+        self.given_back.store(true, Ordering::SeqCst);
+        self.stop.store(true, Ordering::SeqCst);
     }
 }
 

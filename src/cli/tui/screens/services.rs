@@ -30,7 +30,7 @@ pub(super) fn draw(state: &State, (y, rows): (u16, u16), canvas: &mut Canvas<'_>
     let columns = Columns::new(width);
     let live = state.shot.live.is_some();
     canvas.put((1, y + 1), columns.name, "Service", Paint::Plain);
-    canvas.put_right((columns.flows, y + 1), 7, "Flows", Paint::Plain);
+    canvas.put_right((columns.flows, y + 1), 6, "Flows", Paint::Plain);
     canvas.put_right((columns.hit, y + 1), 5, "Hit", Paint::Plain);
     canvas.put((columns.verdict, y + 1), VERDICT, "Verdict", Paint::Plain);
     if let Some(how) = columns.how {
@@ -39,10 +39,10 @@ pub(super) fn draw(state: &State, (y, rows): (u16, u16), canvas: &mut Canvas<'_>
     let heads = if live {
         ["bit/s", "pkt/s"]
     } else {
-        ["Bytes", "Packets"]
+        ["Bytes", "Pkts"]
     };
-    for (x, name) in columns.figures.into_iter().zip(heads) {
-        canvas.put_right((x, y + 1), 7, name, Paint::Plain);
+    for (x, name) in columns.figures().zip(heads) {
+        canvas.put_right((x, y + 1), 6, name, Paint::Plain);
     }
     let name = if live { "Minute" } else { "Course" };
     canvas.put(
@@ -72,28 +72,36 @@ struct Columns {
     figures: [u16; 2],
     course: u16,
     course_wide: u16,
+    width: u16,
 }
 
 impl Columns {
     fn new(width: u16) -> Self {
         let name = if width >= 100 { 22 } else { 15 };
         let flows = 1 + name;
-        let hit = flows + 7;
+        let hit = flows + 6;
         let verdict = hit + 5 + 2;
         let after = verdict + VERDICT + 1;
         let how = (width >= 120).then_some(after);
         let figures = how.map_or(after, |how| how + HOW + 1);
-        let course = figures + 16;
+        let course = figures + 14;
         Self {
             name,
             flows,
             hit,
             verdict,
             how,
-            figures: [figures, figures + 8],
+            figures: [figures, figures + 7],
             course,
             course_wide: width.saturating_sub(course + 1),
+            width,
         }
+    }
+
+    /// Where figures have room.
+    fn figures(&self) -> impl Iterator<Item = u16> {
+        let width = self.width;
+        (self.figures.into_iter()).filter(move |x| x + 6 < width)
     }
 
     fn row(&self, state: &State, row: &Service, y: u16, canvas: &mut Canvas<'_>) {
@@ -114,7 +122,7 @@ impl Columns {
             label(&row.name, &row.service, self.name),
             Paint::Plain,
         );
-        canvas.put_right((self.flows, y), 7, &grouped(row.flows), Paint::Plain);
+        canvas.put_right((self.flows, y), 6, &grouped(row.flows), Paint::Plain);
         canvas.put_right(
             (self.hit, y),
             5,
@@ -133,8 +141,8 @@ impl Columns {
         } else {
             [traffic.bytes, traffic.packets]
         };
-        for (x, figure) in self.figures.into_iter().zip(figures) {
-            canvas.put_right((x, y), 7, &brief(figure), Paint::Plain);
+        for (x, figure) in self.figures().zip(figures) {
+            canvas.put_right((x, y), 6, &brief(figure), Paint::Plain);
         }
         let bars = course(&traffic.course, usize::from(self.course_wide));
         canvas.put((self.course, y), self.course_wide, &bars, Paint::Plain);
