@@ -351,7 +351,8 @@ fn a_view_lists_a_bounded_number_of_flows_those_with_findings_among_them() {
     let ids: Vec<u64> = shot.report.flows.iter().map(|flow| flow.id).collect();
     assert!([4, 8, 13, 5_014].iter().all(|id| ids.contains(id)));
     let mut state = State::new(shot, (80, 24));
-    press(&mut state, &[Key::Tab, Key::Enter]);
+    // most of its flows are clear now, so it comes after Telegram
+    press(&mut state, &[Key::Tab, Key::Down, Key::Enter]);
     assert!(
         screen(&state).contains("5,003 in all, some of them (200)"),
         "{}",
