@@ -354,13 +354,17 @@ fn rehearsed(path: &Path, more: &[&str]) -> Vec<Value> {
 
 #[test]
 fn a_rehearsal_of_every_capture_ends_with_what_analyze_says_and_takes_little_back() {
-    /// Findings that were told and withdrawn as things were while the rules were made: packets too large for the path, which looks like a block until
-    /// smaller ones come, and a loss that turned out to be a silence.
-    const KNOWN: usize = 2;
+    /// Findings that were told and withdrawn as things were while the rules were made: a loss that turned out to be a silence.
+    const KNOWN: usize = 1;
     let paths = fixtures();
     let one = |path: &PathBuf| {
         let events = rehearsed(path, &["--min-level", "likely"]);
         assert_eq!(standing(&events), analyzed(path), "{}", path.display());
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with("lab-ng-") {
+            let told = events.iter().find(|event| event["event"] == "finding");
+            assert!(told.is_none(), "{name} is innocent, and told: {told:?}");
+        }
         let withdrawn = |event: &&Value| event["event"] == "finding_withdrawn";
         events.iter().filter(withdrawn).count()
     };

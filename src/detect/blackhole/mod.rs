@@ -167,8 +167,9 @@ impl<'f> Weighing<'f> {
     fn score(&self) -> f64 {
         let sum: f64 = self.evidence.iter().map(|fact| fact.weight).sum();
         let score = 1.0 / (1.0 + (-(PRIOR + sum)).exp());
-        // without anything else that worked meanwhile, silence is only silence
-        if self.supports("silence.alive") {
+        // without anything else that worked meanwhile, silence is only silence; and what a NAT forgot it forgot for all flows that were idle, so that
+        // many of them prove no more than one
+        if self.supports("silence.alive") && !self.fits.contains(&"nat_timeout") {
             score
         } else {
             score.min(0.79)

@@ -6,7 +6,7 @@ use crate::detect::rule::{About, Reading};
 use crate::facts::{CaptureFacts, FlowFacts};
 
 pub(in crate::detect) const ABOUT: About = About {
-    measures: "1 where every unanswered packet is larger than 1280 bytes and the peer reports a smaller one behind it as arrived (SACK) or a router says that it does not fit (ICMP)",
+    measures: "1 where every packet that did not arrive is larger than 1280 bytes and the peer reports a smaller one behind it as arrived (SACK) or a router says that it does not fit (ICMP)",
     why: "a tunnel with a small MTU drops what does not fit; the kernel recovers with smaller segments after some tries",
     innocent: &[],
     blind_to: "paths that drop small packets too",
@@ -24,11 +24,18 @@ pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Rea
         return Reading::Blind("no unanswered packet whose size could tell");
     }
     // RFC 8200, section 5: every IPv6 path carries 1280 bytes, and IPv4 tunnels are built for as much
-    let large_only = case.tries.iter().all(|packet| packet.ip_length > 1280);
-    let smaller_arrived = case.repeats.iter().any(|packet| packet.sack_high.is_some());
+    let reported = (case.repeats.iter()).filter_map(|packet| packet.sack_high);
+    let reported = reported.max();
+    let smaller_arrived = reported.is_some();
+    // what the peer reports is no try in vain, however often it is sent
+    let missing = || {
+        (case.tries.iter())
+            .filter(|packet| packet.payload == 0 || Some(packet.seq_end()) != reported)
+    };
+    let large_only = missing().next().is_some() && missing().all(|packet| packet.ip_length > 1280);
     let told = icmp::errors(flow, case.silent()).any(|(error, _)| error == icmp::Error::TooBig);
     // a packet as large that arrived before shows that the path carries it
-    let smallest = case.tries.iter().map(|packet| packet.ip_length).min();
+    let smallest = missing().map(|packet| packet.ip_length).min();
     let own = flow.detail.side(case.tries_from);
     let passed = flow.detail.packets.iter().any(|packet| {
         packet.direction == Some(case.tries_from)
@@ -74,6 +81,18 @@ mod tests {
             .build(10);
         flow.detail.client.acked = 1449;
         assert_eq!(value(&measure(&flow, &around())), Some(0.0));
+    }
+
+    #[test]
+    fn a_small_segment_that_is_sent_again_though_it_is_reported_is_no_try_in_vain() {
+        let flow = Tale::new()
+            .handshake(40)
+            .ask(1448)
+            .ask(100)
+            .sacked(1549)
+            .again(4)
+            .build(10);
+        assert_eq!(value(&measure(&flow, &around())), Some(1.0));
     }
 
     #[test]

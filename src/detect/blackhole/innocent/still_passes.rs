@@ -54,7 +54,14 @@ pub(in crate::detect) fn measure(flow: &FlowFacts, around: &CaptureFacts) -> Rea
                     && packet.seq < said.seq_end()
                     && said.seq < packet.seq_end()
             });
-            answered && !again && case.until.since(said.time) >= AGAIN_NS
+            // a side that still repeats what it said before has no timer for this (RFC 6298, section 5): its silence about it says nothing
+            let behind = packets.iter().any(|packet| {
+                packet.direction == Some(case.silent())
+                    && packet.role == Role::Retransmission
+                    && packet.time > begun
+                    && packet.seq < said.seq
+            });
+            answered && !again && !behind && case.until.since(said.time) >= AGAIN_NS
         })
         .map(|packet| packet.frame)
         .collect();
@@ -91,6 +98,14 @@ mod tests {
             .wait(800)
             .fin_again()
             .build(10);
+        assert_eq!(value(&measure(&flow, &around())), Some(0.0));
+        // a side that repeats older words at the same time waits with this one
+        let mut flow = dead().fin_down().acknowledge().build(10);
+        let fin = flow.detail.packets.iter().find(|packet| packet.is_fin());
+        let mut older = fin.expect("a FIN").clone();
+        (older.role, older.flags, older.payload) = (Role::Retransmission, 0x18, 900);
+        older.seq -= 900;
+        flow.detail.packets.push(older);
         assert_eq!(value(&measure(&flow, &around())), Some(0.0));
         let flow = dead().fin_down().build(10);
         assert_eq!(value(&measure(&flow, &around())), Some(0.0));
