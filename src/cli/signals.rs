@@ -51,27 +51,27 @@ impl Signals {
     pub(crate) fn listen() -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let last = Arc::clone(&stop);
-        Self::listen_until(stop, last)
+        Self::listen_until(stop, &last)
     }
 
     /// The same; the program is not ended at once before `last` is set, by whoever has the terminal.
     #[cfg(feature = "live")]
     pub(crate) fn listen_gently() -> io::Result<Self> {
-        Self::listen_until(Arc::default(), Arc::default())
+        Self::listen_until(Arc::default(), &Arc::default())
     }
 
-    fn listen_until(stop: Arc<AtomicBool>, last: Arc<AtomicBool>) -> io::Result<Self> {
+    fn listen_until(stop: Arc<AtomicBool>, last: &Arc<AtomicBool>) -> io::Result<Self> {
         let number = Arc::new(AtomicUsize::new(0));
         for signal in [SIGINT, SIGTERM] {
             // In this order: the second signal finds the flag set, the first does not.
-            flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&last))?;
+            flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(last))?;
             flag::register(signal, Arc::clone(&stop))?;
             flag::register_usize(signal, Arc::clone(&number), signal as usize)?;
         }
         Ok(Self {
             stop,
             #[cfg(feature = "live")]
-            last,
+            last: Arc::clone(last),
             number,
         })
     }
