@@ -198,6 +198,61 @@ fn a_capture_cut_short_gives_what_it_has_a_warning_and_3() {
 }
 
 #[test]
+fn check_names_a_capture_cut_short_and_gives_3() {
+    let folder = folder();
+    let whole = capture(&["chat.signal.org", "vk.com"]);
+    let path = write(folder.path(), "cut.pcap", &whole[..whole.len() - 10]);
+    write(
+        folder.path(),
+        "cut.expect.toml",
+        b"schema = \"dpiscope-expect/1\"\n",
+    );
+    let output = run(&["check", &path]);
+    assert_eq!(code(&output), Some(3), "{}", err(&output));
+    assert!(err(&output).contains("cut short"), "{}", err(&output));
+    let quiet = run(&["check", "-q", &path]);
+    assert_eq!((code(&quiet), err(&quiet).as_str()), (Some(3), ""));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_run_that_is_told_to_stop_does_not_wait_for_a_quiet_pipe() {
+    let commands: [&[&str]; 2] = [
+        &["analyze", "--format", "json", "-"],
+        &["live", "--format", "json", "-r", "-"],
+    ];
+    let live = usize::from(cfg!(feature = "live"));
+    // more than a pipe holds, so that the program reads once all is written
+    let bytes = capture(&vec!["vk.com"; 4_000]);
+    for args in &commands[..=live] {
+        let mut child = (dpiscope(args).stdin(Stdio::piped()))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program runs");
+        let mut pipe = child.stdin.take().expect("a pipe");
+        pipe.write_all(&bytes).expect("read");
+        // in the middle of a record, which is no damage: the writer is alive
+        pipe.write_all(&bytes[24..30]).expect("read");
+        let id = child.id().to_string();
+        let send = |signal: &str| Command::new("kill").args([signal, &id]).status();
+        assert!(send("-TERM").is_ok_and(|status| status.success()));
+        let (ended, end) = std::sync::mpsc::channel();
+        std::thread::spawn(move || ended.send(child.wait_with_output()));
+        let Ok(output) = end.recv_timeout(std::time::Duration::from_secs(20)) else {
+            send("-KILL").expect("killed");
+            panic!("{args:?} waits for the pipe");
+        };
+        drop(pipe);
+        let output = output.expect("its output");
+        assert_eq!(code(&output), Some(143), "{args:?}: {}", err(&output));
+        let report = document(&output);
+        assert!(report["totals"]["packets"].as_u64() > Some(100), "{args:?}");
+        assert_eq!(report["captures"][0]["truncated"], false, "{args:?}");
+    }
+}
+
+#[test]
 fn a_link_type_that_is_not_read_is_named_and_gives_3() {
     let folder = folder();
     let mut bytes = capture(&["vk.com"]);

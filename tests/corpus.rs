@@ -6,17 +6,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 
-use dpiscope::capture::{Options, Run};
 use dpiscope::detect::{Kind, Level};
 use dpiscope::facts::End;
-use dpiscope::pipeline::{self, Analysis, Scope, Settings};
 use dpiscope::service::{Catalogue, ServiceId};
 use dpiscope::types::Endpoint;
 
 #[path = "support/unanswered.rs"]
 mod unanswered;
+
+use unanswered::analysis;
 
 /// Both ends of a flow, whoever is the client.
 type Ends = BTreeSet<(IpAddr, u16)>;
@@ -42,27 +41,6 @@ fn table(path: &Path) -> Vec<BTreeMap<String, String>> {
             .collect()
     };
     lines.map(row).collect()
-}
-
-fn analysis(path: &Path) -> Option<Analysis> {
-    let (run, errors) = Run::open(&[path.to_owned()], &Options::default());
-    if !errors.is_empty() {
-        return None;
-    }
-    let settings = Settings {
-        threads: 1,
-        scope: Scope::All,
-        flow_table: true,
-        ..Settings::default()
-    };
-    let never = AtomicBool::new(false);
-    Some(pipeline::analyze(
-        run,
-        &settings,
-        Catalogue::builtin(),
-        &never,
-        &mut |_, _, _| {},
-    ))
 }
 
 fn ends(one: Endpoint, other: Endpoint) -> Ends {

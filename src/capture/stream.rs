@@ -35,31 +35,13 @@ impl Stream {
         stop: &Arc<AtomicBool>,
     ) -> Result<(Self, Box<dyn Read + Send>), CaptureError> {
         let name = path.display().to_string();
-        let (stream, reader) = Self::begin(path, name, hash, read, stop)?;
+        let (reader, prompt) = match stored(path, stop) {
+            Ok(opened) => opened,
+            Err(source) => return Err(CaptureError::Io { path: name, source }),
+        };
+        let (stream, reader) = Self::over(name, reader, prompt, hash, read)?;
         let stop = Arc::clone(stop);
         Ok((Self { stop, ..stream }, reader))
-    }
-
-    fn begin(
-        path: &Path,
-        name: String,
-        hash: bool,
-        read: &Arc<AtomicU64>,
-        stop: &Arc<AtomicBool>,
-    ) -> Result<(Self, Box<dyn Read + Send>), CaptureError> {
-        if name == "-" {
-            return match standard_input(stop) {
-                Ok(reader) => Self::over(name, reader, true, hash, read),
-                Err(source) => Err(CaptureError::Io { path: name, source }),
-            };
-        }
-        let opened =
-            File::open(path).and_then(|file| file.metadata().map(|facts| (file, facts.is_file())));
-        match opened {
-            Ok((file, true)) => Self::over(name, Box::new(file), false, hash, read),
-            Ok((file, false)) => Self::over(name, patient(file, stop), true, hash, read),
-            Err(source) => Err(CaptureError::Io { path: name, source }),
-        }
     }
 
     /// The same over any reader.
@@ -104,14 +86,14 @@ impl Stream {
         self.compression.map(Compression::name)
     }
 
-    /// Whether the run was told to stop: then an end in the middle of a record says nothing of the capture.
+    /// Whether a slow writer was no longer waited for, since the run was told to stop: then an end in the middle of a record says nothing of the capture.
     pub(super) fn is_stopped(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+        self.prompt && self.stop.load(Ordering::Relaxed)
     }
 
     /// Reads what nobody has read and gives the SHA-256 of all stored bytes, where it was asked for and everything could be read.
     pub(super) fn finish_hash(&mut self) -> Option<String> {
-        if self.prompt && self.is_stopped() {
+        if self.is_stopped() {
             return None;
         }
         let mut rest = vec![0; CHUNK];
@@ -138,6 +120,19 @@ impl Stream {
         let digest = bottom.hash.take()?.finish();
         Some(hex(digest.as_ref(), ""))
     }
+}
+
+/// What is stored at `path`, or standard input for `-`, and whether a slow writer may be behind it.
+fn stored(path: &Path, stop: &Arc<AtomicBool>) -> io::Result<(Box<dyn Read + Send>, bool)> {
+    if path == Path::new("-") {
+        return Ok((standard_input(stop)?, true));
+    }
+    let file = File::open(path)?;
+    Ok(if file.metadata()?.is_file() {
+        (Box::new(file), false)
+    } else {
+        (patient(file, stop), true)
+    })
 }
 
 /// Standard input through a descriptor of its own: std's has a buffer, and nobody can be asked whether that holds something.
@@ -269,13 +264,6 @@ impl Peek {
     }
 }
 
-impl Peek {
-    /// Moves on by `count` bytes, which were peeked at.
-    pub(super) fn skip(&mut self, count: usize) {
-        self.start = (self.start + count).min(self.buffer.len());
-    }
-}
-
 impl BufRead for Peek {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.peek(1)?.is_empty() {
@@ -285,7 +273,7 @@ impl BufRead for Peek {
     }
 
     fn consume(&mut self, count: usize) {
-        self.skip(count);
+        self.start = (self.start + count).min(self.buffer.len());
     }
 }
 

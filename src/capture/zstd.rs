@@ -1,6 +1,6 @@
 //! Frames of zstd (RFC 8878), handed to the decoder block by block.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead as _, Read};
 
 use super::stream::Peek;
 
@@ -103,7 +103,7 @@ impl Frame {
         let whole = bytes.len() == count;
         self.ready.extend(bytes);
         let taken = self.ready.len();
-        self.peek.skip(taken);
+        self.peek.consume(taken);
         Ok(whole)
     }
 }

@@ -114,7 +114,7 @@ impl Case {
             report(capture, expectation.as_ref(), args, catalogue).map_err(|words| vec![words])?;
         for file in report.captures.iter().filter(|file| file.truncated) {
             *partial = true;
-            for warning in &file.warnings {
+            for warning in file.warnings.iter().filter(|_| !args.quiet) {
                 say(&format!("dpiscope: {}: {warning}", file.path));
             }
         }

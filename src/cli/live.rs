@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Read as _, Seek as _, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use dpiscope::capture::{
@@ -61,7 +62,7 @@ pub(crate) fn run(args: &LiveArgs) -> Result<Exit, Failure> {
     let evidence = (args.write.as_deref())
         .map(|path| Evidence::open_for_one_reading(path, &args.read, args.report.output.as_deref()))
         .transpose()?;
-    let input = Packets::open(args)?;
+    let input = Packets::open(args, &signals.stop)?;
     let kept = Kept::new(args.evidence_buffer);
     let mut desk = Events::new(args, &catalogue, &only, stream, &signals.stop, &requests);
     // Whatever needs a privilege is open now, and no packet has been looked at.
@@ -135,9 +136,9 @@ enum Packets<'a> {
 }
 
 impl<'a> Packets<'a> {
-    fn open(args: &'a LiveArgs) -> Result<Self, Failure> {
+    fn open(args: &'a LiveArgs, stop: &Arc<AtomicBool>) -> Result<Self, Failure> {
         if args.interfaces.is_empty() {
-            return Self::rehearsal(args);
+            return Self::rehearsal(args, stop);
         }
         let options = LiveOptions {
             filter: args.filter.clone(),
@@ -163,14 +164,14 @@ impl<'a> Packets<'a> {
         Ok(Self::Interfaces(args, listeners))
     }
 
-    fn rehearsal(args: &LiveArgs) -> Result<Self, Failure> {
+    fn rehearsal(args: &LiveArgs, stop: &Arc<AtomicBool>) -> Result<Self, Failure> {
         let options = Options {
             filter: args.filter.clone(),
             count: args.count,
             snap_length: args.snap_length.filter(|most| *most > 0),
             hash: false,
         };
-        let (run, unreadable) = Run::open(&args.read, &options);
+        let (run, unreadable) = Run::open_until(&args.read, &options, stop);
         if let Some(error) = unreadable.first() {
             return Err(Failure::refused(error.to_string()));
         }

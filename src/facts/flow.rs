@@ -76,6 +76,12 @@ impl Summary {
         }
     }
 
+    /// Its place among all flows: by first packet.
+    #[must_use]
+    pub const fn rank(&self) -> (Timestamp, Frame) {
+        (self.first, self.first_frame)
+    }
+
     /// Whether both sides sent something.
     #[must_use]
     pub const fn answered(&self) -> bool {

@@ -5,8 +5,6 @@ use std::ops::{Index, IndexMut, Range};
 
 use serde::{Serialize, Serializer};
 
-use crate::types::{Frame, Timestamp};
-
 use super::flow::Summary;
 
 /// Every flow's summary, by index: in the order of their first packets.
@@ -118,7 +116,7 @@ fn order(chunks: &[Vec<Summary>], runs: Vec<Range<usize>>) -> Vec<u32> {
         .map(|run| {
             run.flat_map(|chunk| {
                 let flows = chunks.get(chunk).map(Vec::as_slice).unwrap_or_default();
-                (flows.iter().enumerate()).map(move |(at, flow)| (rank(flow), place(chunk, at)))
+                (flows.iter().enumerate()).map(move |(at, flow)| (flow.rank(), place(chunk, at)))
             })
         })
         .collect();
@@ -138,11 +136,6 @@ fn order(chunks: &[Vec<Summary>], runs: Vec<Range<usize>>) -> Vec<u32> {
         }
     }
     order
-}
-
-/// A flow's place among all: by first packet.
-const fn rank(flow: &Summary) -> (Timestamp, Frame) {
-    (flow.first, flow.first_frame)
 }
 
 impl Index<usize> for Flows {
@@ -188,6 +181,8 @@ impl Serialize for Flows {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+
+    use crate::types::{Frame, Timestamp};
 
     use super::*;
 

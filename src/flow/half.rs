@@ -37,8 +37,7 @@ impl Hole {
         let (Some(opener), Some(own)) = (self.stamps, record.timestamps()) else {
             return false;
         };
-        let older = opener.0.wrapping_sub(own.0).cast_signed();
-        older > 0 || own == opener && record.time.since(self.opened) > TICK
+        Seq(opener.0).after(Seq(own.0)) || own == opener && record.time.since(self.opened) > TICK
     }
 }
 

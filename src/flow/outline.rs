@@ -234,7 +234,7 @@ impl Sketch {
             // what was sent before the segment behind the gap was overtaken by it
             let overtaken = stamp
                 .zip(record.timestamps())
-                .is_some_and(|(opener, own)| opener.wrapping_sub(own.0).cast_signed() > 0);
+                .is_some_and(|(opener, own)| Seq(opener).after(Seq(own.0)));
             record.time.since(opened) >= LATE && !overtaken
         })
     }

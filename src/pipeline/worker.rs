@@ -37,7 +37,7 @@ pub(super) struct Gathered {
 impl Gathered {
     /// Its place among all flows: by first packet.
     pub(super) const fn rank(&self) -> (Timestamp, Frame) {
-        (self.summary.first, self.summary.first_frame)
+        self.summary.rank()
     }
 }
 

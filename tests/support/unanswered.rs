@@ -42,7 +42,8 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     all
 }
 
-fn analysis(path: &Path) -> Option<Analysis> {
+/// All that is known of a capture and each of its flows; none where it is no capture.
+pub(crate) fn analysis(path: &Path) -> Option<Analysis> {
     let (run, errors) = Run::open(&[path.to_owned()], &Options::default());
     if !errors.is_empty() {
         return None;

@@ -111,17 +111,7 @@ mod tests {
     use dpiscope::facts::Summary;
 
     use super::*;
-
-    fn flow(service: u16, first: i64, last: i64, bytes: u64) -> Summary {
-        let mut flow = Summary {
-            service,
-            first: Timestamp(first * SECOND),
-            last: Timestamp(last * SECOND),
-            ..Summary::default()
-        };
-        (flow.down.bytes, flow.down.packets) = (bytes, (bytes / 100) as u32);
-        flow
-    }
+    use crate::cli::tui::testing::flow;
 
     #[test]
     fn what_a_flow_has_grown_by_came_since_its_last_packet_of_before() {

@@ -15,6 +15,8 @@ mod screens;
 mod state;
 mod terminal;
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;
 mod traffic;
 

@@ -116,19 +116,7 @@ mod tests {
     use dpiscope::types::Timestamp;
 
     use super::*;
-
-    const SECOND: i64 = 1_000_000_000;
-
-    fn flow(service: u16, first: i64, last: i64, bytes: u64) -> Summary {
-        let mut flow = Summary {
-            service,
-            first: Timestamp(first * SECOND),
-            last: Timestamp(last * SECOND),
-            ..Summary::default()
-        };
-        (flow.down.bytes, flow.down.packets) = (bytes, (bytes / 100) as u32);
-        flow
-    }
+    use crate::cli::tui::testing::{SECOND, flow};
 
     #[test]
     fn a_file_shows_its_flows_where_they_lie_and_loses_no_byte() {

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::facts::{Event, EventKind, FlowFacts, Role};
-use crate::types::{Direction, Frame, Protocol};
+use crate::types::{Direction, Frame, Protocol, Seq};
 
 /// One transmission of one segment or datagram.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -571,7 +571,7 @@ impl Building {
             }
         }
         let path = self.path();
-        let is_older = |stamp: u32| event.tsecr.wrapping_sub(stamp).cast_signed() < 0;
+        let is_older = |stamp: u32| Seq(stamp).after(Seq(event.tsecr));
         let stamped = event.tsecr != 0
             && covered.iter().all(|place| {
                 (self.repeats.get(*place))

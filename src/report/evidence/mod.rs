@@ -415,14 +415,8 @@ impl Wanted {
             .filter(|index| ids.contains(&id_of(*index)))
             .collect();
         let mut wanted = Self {
-            flows: HashMap::default(),
             count: indexes.len() as u64,
-            beside: 0,
-            addresses: BTreeSet::new(),
-            cited: BTreeMap::new(),
-            notes: Vec::new(),
-            others: BTreeSet::new(),
-            neighbours: BTreeSet::new(),
+            ..Self::default()
         };
         let kept = |index| {
             neighbours
@@ -620,14 +614,8 @@ mod tests {
             protocol: Protocol::Udp,
         };
         let mut wanted = Wanted {
-            flows: HashMap::default(),
             count: 1,
-            beside: 0,
-            addresses: BTreeSet::new(),
-            cited: BTreeMap::new(),
-            notes: Vec::new(),
-            others: BTreeSet::new(),
-            neighbours: BTreeSet::new(),
+            ..Wanted::default()
         };
         let span = Span {
             id: 1,

@@ -6,7 +6,7 @@ use crate::facts::{CaptureFacts, FlowFacts};
 
 pub(in crate::detect) const ABOUT: About = About {
     measures: "seconds for which nobody had sent anything before the first unanswered packet",
-    why: "NATs forget UDP after 30 s (RFC 4787, REQ-5, in practice) and TCP after a minute and more on mobile networks; what comes then goes nowhere",
+    why: "NATs forget UDP after 30 s (RFC 4787, REQ-5, in practice) and TCP after a minute and more on mobile networks; what comes then goes nowhere, in all flows that were idle, so that it is suspected at most, however many fall silent",
     innocent: &[],
     blind_to: "boxes that forget under pressure",
 };
